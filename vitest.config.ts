@@ -1,0 +1,24 @@
+import { defineConfig } from 'vitest/config'
+
+/** `unit` needs nothing but Node; `stack` starts real servers, so its files run one after the other. */
+export default defineConfig({
+  oxc: { jsx: { runtime: 'automatic', importSource: 'hono/jsx' } },
+  test: {
+    projects: [
+      {
+        extends: true,
+        test: { name: 'unit', include: ['test/{core,skypilot,views,runtime,local,api}/**/*.test.{ts,tsx}'], testTimeout: 30_000 },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'stack',
+          include: ['test/{store,activities,workflows,sdk,e2e}/**/*.test.{ts,tsx}'],
+          testTimeout: 120_000,
+          hookTimeout: 180_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+})
