@@ -6,7 +6,7 @@ import { join } from 'node:path'
 
 const root = new URL('..', import.meta.url).pathname
 const run = (command, args) => spawnSync(command, args, { cwd: root, stdio: 'inherit' }).status ?? 1
-if (run('npm', ['ci', '--no-audit', '--no-fund']) !== 0) process.exit(1)
+if (run('npm', ['install', '--no-save', '--no-audit', '--no-fund']) !== 0) process.exit(1)
 const report = join(mkdtempSync(join(tmpdir(), 'skydeck-')), 'report.json')
 const status = run(process.execPath, [
   'node_modules/vitest/vitest.mjs', 'run', '--reporter=default', '--reporter=json', `--outputFile=${report}`,
