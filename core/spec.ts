@@ -70,3 +70,5 @@ function whyNotFlagValue(flag: unknown): string | undefined {
   if (flag.length > FLAG_VALUE_CHARS_MAX) return `longer than ${FLAG_VALUE_CHARS_MAX} characters`
   return flag.includes('\0') ? 'holds a NUL character, which no command line can carry' : undefined
 }
+
+export const isFlags = (value: unknown): value is Flags => whyNotFlags(value) === undefined

@@ -1,0 +1,49 @@
+import type { Blame, Outcome, Verdict } from './experiment.ts'
+
+interface Ending {
+  outcome: Outcome
+  blame: Blame
+}
+
+/**
+ * SkyPilot's terminal statuses of managed jobs (`ManagedJobStatus`). Every other word, also one that we have never
+ * heard of, is a live job: taking an unknown word for death would start a second job beside the first.
+ */
+const ENDINGS: Readonly<Record<string, Ending>> = {
+  SUCCEEDED: { outcome: 'succeeded', blame: 'none' },
+  CANCELLED: { outcome: 'cancelled', blame: 'none' },
+  FAILED: { outcome: 'failed', blame: 'code' },
+  FAILED_SETUP: { outcome: 'failed', blame: 'code' },
+  FAILED_PRECHECKS: { outcome: 'failed', blame: 'infrastructure' },
+  FAILED_NO_RESOURCE: { outcome: 'failed', blame: 'infrastructure' },
+  FAILED_CONTROLLER: { outcome: 'failed', blame: 'infrastructure' },
+}
+
+export const endingOf = (status: string): Ending | undefined =>
+  Object.hasOwn(ENDINGS, status) ? ENDINGS[status] : undefined
+
+/** SkyPilot says the exit code only in words: "Job exited with exit code 7 (user program failure)". */
+export function exitCodeIn(status: string, reason: string | null): number | null {
+  if (status === 'SUCCEEDED') return 0
+  const match = /exited with exit code (\d{1,3})\b/.exec(reason ?? '')
+  return match ? Number(match[1]) : null
+}
+
+/** One sentence for people about how it ended. */
+export function sayVerdict(verdict: Verdict): string {
+  const code = verdict.exitCode === null ? '' : ` with exit code ${verdict.exitCode}`
+  switch (verdict.outcome) {
+    case 'succeeded':
+      return 'done'
+    case 'cancelled':
+      return 'cancelled'
+    case 'never-started':
+      return verdict.reason ?? 'never started'
+    case 'failed':
+      return verdict.blame === 'code'
+        ? `your code failed${verdict.status === 'FAILED_SETUP' ? ' in setup' : ''}${code}`
+        : `the machines failed it (${verdict.status}${verdict.reason ? `: ${firstLine(verdict.reason)}` : ''})`
+  }
+}
+
+const firstLine = (text: string): string => (text.split('\n', 1)[0] ?? '').slice(0, 200)
