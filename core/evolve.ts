@@ -54,27 +54,11 @@ export function evolve(state: Experiment, fact: Fact): Experiment {
     case 'launchIntended':
       return intend(state, fact.atMs)
     case 'launchRequested':
-      return step(
-        state,
-        fact.atMs,
-        'launch-requested',
-        `SkyPilot took the launch as request ${fact.requestId}`,
-        {
-          phase: 'requested',
-          requestId: fact.requestId,
-        },
-      )
+      return launchRequested(state, fact.requestId, fact.atMs)
     case 'launchUnsure':
-      return step(state, fact.atMs, 'launch-unsure', fact.reason, { phase: 'intended', looksEmpty: 0 })
+      return launchUnsure(state, fact.reason, fact.atMs)
     case 'launchRefused':
-      return end(state, {
-        outcome: 'never-started',
-        blame: 'infrastructure',
-        status: 'REFUSED',
-        exitCode: null,
-        reason: fact.reason,
-        atMs: fact.atMs,
-      })
+      return launchRefused(state, fact.reason, fact.atMs)
     case 'lookedEmpty':
       return lookedEmpty(state, fact.atMs)
     case 'jobFound':
@@ -127,7 +111,7 @@ function intend(state: Experiment, atMs: number): Experiment {
     specRevision: state.specRevision,
     command: command.line,
     createdAtMs: atMs,
-    progress: { phase: 'intended', looksEmpty: 0 },
+    progress: { phase: 'intended', looksEmpty: 0, unsure: false },
     changedAt: state.revision + 1,
   }
   return log({ ...state, past, attempt: fresh }, atMs, 'launch-intended', `launching as ${fresh.jobName}`)
@@ -147,6 +131,32 @@ function end(state: Experiment, verdict: Verdict): Experiment {
   })
 }
 
+function launchRequested(state: Experiment, requestId: string, atMs: number): Experiment {
+  if (state.attempt?.progress.phase !== 'intended') return state
+  const text = `SkyPilot took the launch as request ${requestId}`
+  return step(state, atMs, 'launch-requested', text, { phase: 'requested', requestId })
+}
+
+function launchUnsure(state: Experiment, reason: string, atMs: number): Experiment {
+  if (!isBeforeJob(state.attempt)) return state
+  return step(state, atMs, 'launch-unsure', reason, { phase: 'intended', looksEmpty: 0, unsure: true })
+}
+
+function launchRefused(state: Experiment, reason: string, atMs: number): Experiment {
+  if (!isBeforeJob(state.attempt)) return state
+  return end(state, {
+    outcome: 'never-started',
+    blame: 'infrastructure',
+    status: 'REFUSED',
+    exitCode: null,
+    reason,
+    atMs,
+  })
+}
+
+const isBeforeJob = (attempt: Attempt | null): boolean =>
+  attempt?.progress.phase === 'intended' || attempt?.progress.phase === 'requested'
+
 function lookedEmpty(state: Experiment, atMs: number): Experiment {
   const { attempt } = state
   if (attempt?.progress.phase !== 'intended') return state
@@ -160,7 +170,7 @@ function lookedEmpty(state: Experiment, atMs: number): Experiment {
       reason: 'stopped before anything was started',
       atMs,
     })
-  const again = refresh(state, attempt, { phase: 'intended', looksEmpty })
+  const again = refresh(state, attempt, { ...attempt.progress, looksEmpty })
   return {
     ...again,
     trouble: {
@@ -183,8 +193,7 @@ const unseen = (atMs: number): JobView => ({
 })
 
 function jobFound(state: Experiment, jobId: number, atMs: number): Experiment {
-  const phase = state.attempt?.progress.phase
-  if (phase !== 'intended' && phase !== 'requested') return state
+  if (!isBeforeJob(state.attempt)) return state
   return step(state, atMs, 'job', `job ${jobId} exists`, {
     phase: 'active',
     jobId,

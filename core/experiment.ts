@@ -40,13 +40,13 @@ export interface JobView {
 
 /**
  * How far an attempt has come. A union, so that "two jobs" cannot be written down.
- * - `intended`: its identity is fixed and a launch may or may not have reached SkyPilot
+ * - `intended`: its identity is fixed and a launch may or may not have reached SkyPilot; `unsure` once one was lost
  * - `requested`: SkyPilot took the launch and works on it
  * - `active`: a job exists; it may be stopping, or have its verdict and still be cleaning up
  * - `ended`: nothing of it is left
  */
 export type Progress =
-  | { phase: 'intended'; looksEmpty: number }
+  | { phase: 'intended'; looksEmpty: number; unsure: boolean }
   | { phase: 'requested'; requestId: string }
   | { phase: 'active'; jobId: number; job: JobView; cancelAskedAtMs: number | null; verdict: Verdict | null }
   | { phase: 'ended'; jobId: number | null; job: JobView | null; verdict: Verdict }

@@ -1,0 +1,2 @@
+export { experiment } from './experiment.ts'
+export { fleet } from './fleet.ts'

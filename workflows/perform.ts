@@ -1,0 +1,108 @@
+import {
+  ActivityCancellationType,
+  ActivityFailure,
+  ApplicationFailure,
+  isCancellation,
+  proxyActivities,
+} from '@temporalio/workflow'
+import type { Activities, LaunchOutcome } from '../activities/index.ts'
+import { buildTask, taskYaml } from '../core/build-task.ts'
+import type { Action } from '../core/decide.ts'
+import type { Fact } from '../core/evolve.ts'
+import { type Experiment, identityOf } from '../core/experiment.ts'
+import { LAUNCH_TASK_QUEUE } from './definitions.ts'
+
+const { WAIT_CANCELLATION_COMPLETED } = ActivityCancellationType
+
+/** Launches have a task queue of their own, so that a storm of starts never delays a stop. */
+const launching = proxyActivities<Activities>({
+  taskQueue: LAUNCH_TASK_QUEUE,
+  startToCloseTimeout: '5m',
+  heartbeatTimeout: '30s',
+  cancellationType: WAIT_CANCELLATION_COMPLETED,
+  retry: { initialInterval: '1s', maximumInterval: '1m' },
+})
+
+const following = proxyActivities<Activities>({
+  startToCloseTimeout: '12h',
+  heartbeatTimeout: '30s',
+  cancellationType: WAIT_CANCELLATION_COMPLETED,
+  retry: { initialInterval: '1s', maximumInterval: '1m' },
+})
+
+const quick = proxyActivities<Activities>({
+  startToCloseTimeout: '1m',
+  heartbeatTimeout: '30s',
+  cancellationType: WAIT_CANCELLATION_COMPLETED,
+  retry: { initialInterval: '1s', maximumInterval: '1m' },
+})
+
+export type Step = Exclude<Action, { kind: 'finish' | 'wait' }>
+
+/**
+ * Carries out one action and reports what was learned; that it failed is one of the things we may learn.
+ * A cancelled launch leaves open whether SkyPilot has it, so its fact is "unsure", never "no".
+ */
+export async function perform(state: Experiment, action: Step): Promise<Fact[]> {
+  try {
+    return await attempt(state, action)
+  } catch (error) {
+    if (action.kind === 'launch' && isCancellation(error))
+      return unsure('the launch was interrupted by a new wish')
+    if (isCancellation(error)) return []
+    if (!(error instanceof ActivityFailure)) throw error
+    const reason = error.cause?.message ?? error.message
+    if (action.kind === 'launch' && !isRefusal(error)) return unsure(reason)
+    return [{ kind: 'actionFailed', action: action.kind, reason, atMs: Date.now() }]
+  }
+}
+
+const isRefusal = (error: ActivityFailure): boolean =>
+  error.cause instanceof ApplicationFailure && error.cause.type === 'SkyPilot.rejected'
+
+const unsure = (reason: string): Fact[] => [{ kind: 'launchUnsure', reason, atMs: Date.now() }]
+
+async function attempt(state: Experiment, action: Step): Promise<Fact[]> {
+  switch (action.kind) {
+    case 'launch':
+      return learned(await requestLaunch(state))
+    case 'follow':
+      return learned(await following.followLaunch(action.requestId))
+    case 'abort':
+      await quick.abortLaunch(action.requestId)
+      return unsure('the launch was aborted')
+    case 'look':
+      return learned(await quick.lookForLaunch(state.attempt?.jobName ?? ''))
+    case 'cancel':
+      await quick.cancelJob(action.jobId)
+      return [{ kind: 'cancelAsked', jobId: action.jobId, atMs: Date.now() }]
+  }
+}
+
+async function requestLaunch(state: Experiment): Promise<LaunchOutcome> {
+  const current = state.attempt
+  if (!current) throw new Error('a launch needs an attempt whose identity is fixed')
+  const task = buildTask(identityOf(state, current), state.spec)
+  const unsureBefore = current.progress.phase === 'intended' && current.progress.unsure
+  return launching.requestLaunch({
+    name: current.jobName,
+    task: taskYaml({ ...task, name: current.jobName }),
+    unsureBefore,
+  })
+}
+
+function learned(outcome: LaunchOutcome): Fact[] {
+  const atMs = Date.now()
+  switch (outcome.kind) {
+    case 'requested':
+      return [{ kind: 'launchRequested', requestId: outcome.requestId, atMs }]
+    case 'found':
+      return [{ kind: 'jobFound', jobId: outcome.jobId, atMs }]
+    case 'refused':
+      return [{ kind: 'launchRefused', reason: outcome.reason, atMs }]
+    case 'unsure':
+      return [{ kind: 'launchUnsure', reason: outcome.reason, atMs }]
+    case 'empty':
+      return [{ kind: 'lookedEmpty', atMs }]
+  }
+}
