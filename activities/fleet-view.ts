@@ -6,6 +6,9 @@ import type { ManagedJobRecord } from '../skypilot/schemas.ts'
 /** A job must be missing from this many complete looks before it counts as gone. */
 const MISSES_MIN = 2
 
+/** So many jobs that are over are remembered, so that tables which lag behind do not bring them back. */
+const OVER_KEPT_MAX = 10_000
+
 interface Tracked {
   jobName: string
   told: string
@@ -20,76 +23,82 @@ export interface Look {
   seenAtMs: number
 }
 
-export type FleetView = ReturnType<typeof createFleetView>
+/** What the fleet last told each experiment about its jobs, so that only changes are told. Does no I/O. */
+export class FleetView {
+  readonly #tracked = new Map<number, Tracked>()
+  readonly #over = new Set<number>()
 
-/** What the fleet last told each experiment about its jobs, so that only changes are told. Pure but for its memory. */
-export function createFleetView() {
-  const tracked = new Map<number, Tracked>()
-
-  function news(job: ManagedJobRecord, seenAtMs: number): Fact | undefined {
-    const identity = parseJobName(job.jobName)
-    if (!identity) return undefined
-    const known = tracked.get(job.jobId) ?? { jobName: job.jobName, told: '', misses: 0 }
-    const print = fingerprint(job)
-    const isOver = endingOf(job.status) !== undefined && job.scheduleState === 'DONE'
-    if (isOver) tracked.delete(job.jobId)
-    else tracked.set(job.jobId, { ...known, told: print, misses: 0 })
-    return known.told === print
-      ? undefined
-      : { kind: 'observed', identity, observation: observationOf(job, seenAtMs) }
+  /** Expects news of a job that an experiment waits for. */
+  track(jobId: number, jobName: string): void {
+    if (!this.#tracked.has(jobId) && !this.#over.has(jobId))
+      this.#tracked.set(jobId, { jobName, told: '', misses: 0 })
   }
 
-  function missing(look: Look): Array<[number, Fact]> {
-    if (!look.complete) return []
+  /** Jobs that were live and are not in this list of live ones: they have ended, or are lost. */
+  notIn(live: readonly ManagedJobRecord[]): number[] {
+    const present = new Set(live.map((job) => job.jobId))
+    return [...this.#tracked.keys()].filter((jobId) => !present.has(jobId))
+  }
+
+  /** Takes a look in, and returns what changed, by experiment. */
+  take(look: Look): Map<number, Fact[]> {
+    const facts = look.complete ? this.#missing(look) : []
+    for (const job of [...look.live, ...look.ended]) {
+      const identity = parseJobName(job.jobName)
+      if (identity && this.#isNews(job))
+        facts.push([
+          identity.experimentId,
+          { kind: 'observed', identity, observation: observationOf(job, look.seenAtMs) },
+        ])
+    }
+    const byExperiment = new Map<number, Fact[]>()
+    for (const [experimentId, fact] of facts)
+      byExperiment.set(experimentId, [...(byExperiment.get(experimentId) ?? []), fact])
+    return byExperiment
+  }
+
+  /** What could not be delivered counts as not told, so the next look tells it again. */
+  forgetTold(facts: readonly Fact[]): void {
+    for (const fact of facts) {
+      if (fact.kind === 'observed') this.#again(fact.observation.jobId, fact.observation.jobName, 0)
+      if (fact.kind === 'vanished') this.#again(fact.jobId, fact.jobName, MISSES_MIN)
+    }
+  }
+
+  #isNews(job: ManagedJobRecord): boolean {
+    const known = this.#tracked.get(job.jobId)
+    const told = fingerprint(job)
+    const isOver = endingOf(job.status) !== undefined && job.scheduleState === 'DONE'
+    if (isOver) this.#close(job.jobId)
+    else this.#tracked.set(job.jobId, { jobName: job.jobName, told, misses: 0 })
+    return known?.told !== told
+  }
+
+  #missing(look: Look): Array<[number, Fact]> {
     const present = new Set([...look.live, ...look.ended].map((job) => job.jobId))
     const facts: Array<[number, Fact]> = []
-    for (const [jobId, job] of tracked) {
+    for (const [jobId, job] of this.#tracked) {
       if (present.has(jobId)) continue
       job.misses += 1
       const identity = parseJobName(job.jobName)
       if (job.misses < MISSES_MIN || !identity) continue
-      tracked.delete(jobId)
-      facts.push([identity.experimentId, { kind: 'vanished', jobId, atMs: look.seenAtMs }])
+      this.#close(jobId)
+      const { jobName } = job
+      facts.push([identity.experimentId, { kind: 'vanished', jobId, jobName, atMs: look.seenAtMs }])
     }
     return facts
   }
 
-  return {
-    /** Expects news of a job that was known before this look-out began. */
-    track(jobId: number, jobName: string): void {
-      if (!tracked.has(jobId)) tracked.set(jobId, { jobName, told: '', misses: 0 })
-    },
+  #again(jobId: number, jobName: string, misses: number): void {
+    this.#over.delete(jobId)
+    this.#tracked.set(jobId, { jobName, told: '', misses })
+  }
 
-    /** Jobs that were live and are not in this list of live ones: they have ended, or are lost. */
-    notIn(live: readonly ManagedJobRecord[]): number[] {
-      const present = new Set(live.map((job) => job.jobId))
-      return [...tracked.keys()].filter((jobId) => !present.has(jobId))
-    },
-
-    /** Takes a look in, and returns what changed, by experiment. */
-    take(look: Look): Map<number, Fact[]> {
-      const facts = missing(look)
-      for (const job of [...look.live, ...look.ended]) {
-        const fact = news(job, look.seenAtMs)
-        if (fact?.kind === 'observed') facts.push([fact.identity.experimentId, fact])
-      }
-      const byExperiment = new Map<number, Fact[]>()
-      for (const [experimentId, fact] of facts)
-        byExperiment.set(experimentId, [...(byExperiment.get(experimentId) ?? []), fact])
-      return byExperiment
-    },
-
-    /** What could not be delivered counts as not told, so the next look tells it again. */
-    forgetTold(facts: readonly Fact[]): void {
-      for (const fact of facts)
-        if (fact.kind === 'observed')
-          tracked.set(fact.observation.jobId, { jobName: fact.observation.jobName, told: '', misses: 0 })
-    },
-
-    liveExperiments(): number[] {
-      const ids = [...tracked.values()].map((job) => parseJobName(job.jobName)?.experimentId)
-      return [...new Set(ids.filter((id) => id !== undefined))]
-    },
+  #close(jobId: number): void {
+    this.#tracked.delete(jobId)
+    this.#over.add(jobId)
+    const [oldest] = this.#over
+    if (this.#over.size > OVER_KEPT_MAX && oldest !== undefined) this.#over.delete(oldest)
   }
 }
 

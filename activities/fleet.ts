@@ -4,14 +4,17 @@ import type { Pool } from 'pg'
 import type { Fact } from '../core/evolve.ts'
 import type { SkyPilot } from '../skypilot/client.ts'
 import { listLiveAttempts } from '../store/attempts.ts'
-import { touchSeen } from '../store/project.ts'
 import { touchSource } from '../store/sources.ts'
 import { observe, workflowIdOf } from '../workflows/definitions.ts'
-import { createFleetView, type FleetView } from './fleet-view.ts'
+import { FleetView } from './fleet-view.ts'
 import { startMissing } from './start-missing.ts'
 
 const HEARTBEAT_MS = 3_000
 const START_MISSING_EVERY_MS = 10_000
+
+/** A row may become visible this long after the time that it carries. */
+const WRITES_LATE_MS = 30_000
+
 const FIELDS = [
   'job_id',
   'task_id',
@@ -26,10 +29,13 @@ const FIELDS = [
   'recovery_count',
 ]
 
-interface FleetDeps {
+export interface FleetDeps {
   skypilot: SkyPilot
   db: Pool
   temporal: Client
+  pollIntervalMs: number
+  /** Calls back when somebody wants a look at once; returns how to end that. */
+  onLookAsked: (look: () => void) => () => void
   log: (message: string, fields?: Record<string, unknown>) => void
 }
 
@@ -37,31 +43,50 @@ interface FleetDeps {
  * Looks at SkyPilot at every interval until cancelled: one question for all live jobs, and one more for those that
  * left the live set. Only what changed is signalled. Safe to run twice at once: facts carry their time and job.
  */
-export async function watchFleet(deps: FleetDeps, input: { pollIntervalMs: number }): Promise<void> {
+export async function watchFleet(deps: FleetDeps): Promise<void> {
   const ticker = setInterval(() => heartbeat(), HEARTBEAT_MS)
   try {
-    const view = createFleetView()
-    await seed(deps, view)
+    const view = new FleetView()
     let startMissingAtMs = 0
+    let knownUntilMs: number | null = null
     for (;;) {
+      knownUntilMs = await expectNews(deps, view, knownUntilMs)
       await sweep(deps, view)
       if (Date.now() >= startMissingAtMs) {
         startMissingAtMs = Date.now() + START_MISSING_EVERY_MS
         await quietly(deps, 'starting missing workflows', () => startMissing(deps))
       }
-      await sleep(input.pollIntervalMs)
+      await pause(deps)
     }
   } finally {
     clearInterval(ticker)
   }
 }
 
-/** Without the tables we still see every live job; only what ended while nobody looked is told a little later. */
-async function seed(deps: FleetDeps, view: FleetView): Promise<void> {
+/** Until the next look is due, or somebody asks for it. */
+async function pause(deps: FleetDeps): Promise<void> {
+  const asked = Promise.withResolvers<void>()
+  const stop = deps.onLookAsked(asked.resolve)
+  try {
+    await Promise.race([sleep(deps.pollIntervalMs), asked.promise])
+  } finally {
+    stop()
+  }
+}
+
+/**
+ * Learns from the tables which jobs experiments wait for, so that one which began and ended between two looks is
+ * asked for by its id. Without the tables every live job is still seen; only such short ones are told later.
+ */
+async function expectNews(deps: FleetDeps, view: FleetView, sinceMs: number | null): Promise<number | null> {
+  const askedAtMs = Date.now()
+  let known = sinceMs
   await quietly(deps, 'reading live attempts', async () => {
-    for (const attempt of await listLiveAttempts(deps.db))
-      if (attempt.jobId !== null) view.track(attempt.jobId, attempt.jobName)
+    const since = sinceMs === null ? null : sinceMs - WRITES_LATE_MS
+    for (const { jobId, jobName } of await listLiveAttempts(deps.db, since)) view.track(jobId, jobName)
+    known = askedAtMs
   })
+  return known
 }
 
 async function sweep(deps: FleetDeps, view: FleetView): Promise<void> {
@@ -76,10 +101,10 @@ async function sweep(deps: FleetDeps, view: FleetView): Promise<void> {
     const news = view.take({ live: live.jobs, ended: ended?.jobs ?? [], complete, seenAtMs: startedAtMs })
     for (const [experimentId, facts] of news) await tell(deps, view, experimentId, facts)
     const error = complete ? null : 'some jobs of the queue could not be read'
-    await note(deps, view, { ok: complete, error, atMs: startedAtMs })
+    await note(deps, { ok: complete, error, atMs: startedAtMs })
   } catch (error) {
     signal.throwIfAborted()
-    await note(deps, view, { ok: false, error: messageOf(error), atMs: startedAtMs })
+    await note(deps, { ok: false, error: messageOf(error), atMs: startedAtMs })
   }
 }
 
@@ -92,16 +117,8 @@ async function tell(deps: FleetDeps, view: FleetView, experimentId: number, fact
   }
 }
 
-async function note(
-  deps: FleetDeps,
-  view: FleetView,
-  look: { ok: boolean; error: string | null; atMs: number },
-): Promise<void> {
-  await quietly(deps, 'noting the look', async () => {
-    await touchSource(deps.db, { name: 'skypilot', ok: look.ok, error: look.error, atMs: look.atMs })
-    if (look.ok) await touchSeen(deps.db, view.liveExperiments(), look.atMs)
-  })
-}
+const note = (deps: FleetDeps, look: { ok: boolean; error: string | null; atMs: number }): Promise<void> =>
+  quietly(deps, 'noting the look', () => touchSource(deps.db, { name: 'skypilot', ...look }))
 
 /** The tables are for people; that they are away must not stop the looking. */
 async function quietly(deps: FleetDeps, what: string, work: () => Promise<void>): Promise<void> {

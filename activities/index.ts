@@ -1,18 +1,11 @@
-import type { Client } from '@temporalio/client'
-import type { Pool } from 'pg'
-import type { SkyPilot } from '../skypilot/client.ts'
-import { watchFleet } from './fleet.ts'
+import { askForLook } from '../store/listen.ts'
+import { type FleetDeps, watchFleet } from './fleet.ts'
 import { createLaunches } from './launch.ts'
 import { createProjection } from './projection.ts'
 
 export type { LaunchOutcome, LaunchOrder } from './launch.ts'
 
-export interface ActivityDeps {
-  skypilot: SkyPilot
-  db: Pool
-  temporal: Client
-  log: (message: string, fields?: Record<string, unknown>) => void
-}
+export type ActivityDeps = FleetDeps
 
 export type Activities = ReturnType<typeof createActivities>
 
@@ -21,6 +14,9 @@ export function createActivities(deps: ActivityDeps) {
   return {
     ...createLaunches(deps.skypilot),
     ...createProjection(deps.db),
-    watchFleet: (input: { pollIntervalMs: number }): Promise<void> => watchFleet(deps, input),
+    watchFleet: (): Promise<void> => watchFleet(deps),
+
+    /** Wakes the look-out wherever it runs. Safe to repeat: a second wish for a look is one look more. */
+    askForLook: (): Promise<void> => askForLook(deps.db),
   }
 }

@@ -12,5 +12,5 @@ const ABANDONED_MS = 5_000
  */
 export async function startMissing(deps: { db: Pool; temporal: Client }): Promise<void> {
   for (const row of await unstarted(deps.db, ABANDONED_MS))
-    await startExperiment(deps.temporal, { id: row.id, name: row.name, spec: row.spec, actor: row.createdBy })
+    await startExperiment(deps.temporal, { ...row, actor: row.createdBy })
 }

@@ -40,7 +40,7 @@ export type Fact =
   | { kind: 'jobFound'; jobId: number; atMs: number }
   | { kind: 'cancelAsked'; jobId: number; atMs: number }
   | { kind: 'observed'; identity: AttemptIdentity; observation: Observation }
-  | { kind: 'vanished'; jobId: number; atMs: number }
+  | { kind: 'vanished'; jobId: number; jobName: string; atMs: number }
   | { kind: 'actionFailed'; action: string; reason: string; atMs: number }
   | { kind: 'projected'; revision: number; lastSeq: number }
 

@@ -7,7 +7,8 @@ const FACTS: ReadonlySet<string> = new Set<Fact['kind']>(['observed', 'vanished'
 /** Is this a fact that the fleet may tell? Only looks from outside come as messages; the rest is learned inside. */
 export function isFact(value: unknown): value is Fact {
   if (!isRecord(value) || typeof value['kind'] !== 'string' || !FACTS.has(value['kind'])) return false
-  if (value['kind'] === 'vanished') return isCount(value['jobId']) && isTime(value['atMs'])
+  if (value['kind'] === 'vanished')
+    return isCount(value['jobId']) && typeof value['jobName'] === 'string' && isTime(value['atMs'])
   return isIdentity(value['identity']) && isObservation(value['observation'])
 }
 

@@ -33,7 +33,3 @@ export const explainQuery = defineQuery<Explanation>('explain')
 
 /** Look at SkyPilot now, without waiting for the next interval. */
 export const refreshFleet = defineSignal('refresh')
-
-export interface FleetInput {
-  pollIntervalMs: number
-}

@@ -1,34 +1,49 @@
 import * as wf from '@temporalio/workflow'
 import type { Activities } from '../activities/index.ts'
-import { type FleetInput, refreshFleet } from './definitions.ts'
+import { refreshFleet } from './definitions.ts'
 
 const { watchFleet } = wf.proxyActivities<Activities>({
   startToCloseTimeout: '6h',
-  heartbeatTimeout: '15s',
+  heartbeatTimeout: '8s',
   cancellationType: wf.ActivityCancellationType.TRY_CANCEL,
   retry: { initialInterval: '1s', maximumInterval: '10s' },
 })
 
+const { askForLook } = wf.proxyActivities<Activities>({
+  startToCloseTimeout: '5s',
+  retry: { maximumAttempts: 3 },
+})
+
 /**
- * Looks at SkyPilot for all experiments at once. Its one activity loops and heartbeats; if its worker dies, the
- * heartbeat timeout hands it to another. A refresh starts it afresh, and the first thing it does is to look.
+ * Looks at SkyPilot for all experiments at once. Its one long activity loops and heartbeats; if its worker dies, the
+ * heartbeat timeout hands it to another. A refresh wakes it up and does not start it afresh: it remembers what it
+ * has told, and a fresh one would tell every live experiment again.
  */
-export async function fleet(input: FleetInput): Promise<void> {
-  let refreshes = 0
+export async function fleet(): Promise<void> {
+  let asked = 0
+  let isOver = false
   wf.setHandler(refreshFleet, () => {
-    refreshes += 1
+    asked += 1
   })
   wf.setCurrentDetails('Looks at SkyPilot for all experiments at once, and tells each one what changed.')
-  while (!wf.workflowInfo().continueAsNewSuggested) {
-    const seen = refreshes
-    const scope = new wf.CancellationScope()
-    const watching = scope
-      .run(() => watchFleet(input))
-      .catch((error: unknown) => {
-        if (!wf.isCancellation(error) && !(error instanceof wf.ActivityFailure)) throw error
-      })
-    await Promise.race([watching, wf.condition(() => refreshes !== seen)])
-    scope.cancel()
+  const watching = settled(watchFleet).finally(() => {
+    isOver = true
+  })
+  for (let answered = 0; ; answered = asked) {
+    const seen = answered
+    await wf.condition(() => asked > seen || isOver)
+    if (isOver) break
+    await settled(askForLook)
   }
-  await wf.continueAsNew<typeof fleet>(input)
+  await watching
+  await wf.continueAsNew<typeof fleet>()
+}
+
+/** An activity that ends badly is begun afresh by the next run; only a bug of ours may stop the workflow. */
+async function settled(work: () => Promise<void>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    if (!(error instanceof wf.ActivityFailure)) throw error
+  }
 }

@@ -1,6 +1,7 @@
 import { DefaultPayloadConverter, type Payload, type PayloadConverter } from '@temporalio/common'
 
 const inner = new DefaultPayloadConverter()
+const UNDECODABLE = inner.toPayload({ undecodable: true })
 
 /**
  * Reads payloads without ever throwing. Anybody who may signal can send bytes that nothing can decode; thrown in a
@@ -9,11 +10,12 @@ const inner = new DefaultPayloadConverter()
  */
 export const payloadConverter: PayloadConverter = {
   toPayload: (value) => inner.toPayload(value),
-  fromPayload: (payload: Payload) => {
+  // eslint-disable-next-line typescript/no-unnecessary-type-parameters -- the shape is Temporal's
+  fromPayload<T>(payload: Payload): T {
     try {
-      return inner.fromPayload(payload)
+      return inner.fromPayload<T>(payload)
     } catch {
-      return JSON.parse('{"undecodable":true}')
+      return inner.fromPayload<T>(UNDECODABLE)
     }
   },
 }

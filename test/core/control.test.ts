@@ -195,6 +195,7 @@ const anyFact: fc.Arbitrary<Fact> = fc.oneof(
   }),
   fc.record({
     kind: fc.constant('vanished' as const),
+    jobName: fc.constant('exp-7.1.1'),
     jobId: fc.integer({ min: 1, max: 4 }),
     atMs: fc.constant(T),
   }),

@@ -1,0 +1,34 @@
+import { z } from 'zod'
+import { timeMs, timeMsOrNull } from './columns.ts'
+import { many, type Queryable } from './query.ts'
+
+export const SourceRow = z.object({
+  name: z.string(),
+  triedAtMs: timeMs,
+  okAtMs: timeMsOrNull,
+  error: z.string().nullable(),
+})
+/** Where knowledge comes from: when it was last asked, when it last answered well, and what went wrong since. */
+export type SourceRow = z.infer<typeof SourceRow>
+
+export const listSources = (db: Queryable): Promise<SourceRow[]> =>
+  many(
+    db,
+    SourceRow,
+    'select name, tried_at as "triedAtMs", ok_at as "okAtMs", error from source order by name',
+  )
+
+/** Notes one look at a source. A failed look never moves the time of the last good one. */
+export async function touchSource(
+  db: Queryable,
+  look: { name: string; ok: boolean; error: string | null; atMs: number },
+): Promise<void> {
+  const at = new Date(look.atMs)
+  await db.query(
+    `insert into source (name, tried_at, ok_at, error) values ($1, $2, $3, $4)
+     on conflict (name) do update set tried_at = excluded.tried_at, error = excluded.error,
+       ok_at = coalesce(excluded.ok_at, source.ok_at)
+     where source.tried_at <= excluded.tried_at`,
+    [look.name, at, look.ok ? at : null, look.error],
+  )
+}

@@ -1,0 +1,101 @@
+import { fileURLToPath } from 'node:url'
+import { Client, Connection } from '@temporalio/client'
+import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker'
+import { createActivities } from '../activities/index.ts'
+import { readSettings, type Settings } from '../runtime/env.ts'
+import { createLog, type Log } from '../runtime/log.ts'
+import { onShutdown } from '../runtime/shutdown.ts'
+import { startFleet } from '../sdk/start.ts'
+import { createSkyPilot } from '../skypilot/client.ts'
+import { findEndpoint, LOCAL_ENDPOINT } from '../skypilot/endpoint.ts'
+import { listen } from '../store/listen.ts'
+import { migrate } from '../store/migrate.ts'
+import { openPool } from '../store/pool.ts'
+import { LAUNCH_TASK_QUEUE, WORKFLOW_TASK_QUEUE } from '../workflows/definitions.ts'
+import { registerSearchAttributes } from './search-attributes.ts'
+
+const codePath = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
+
+/** Every follow of a launch holds a slot for minutes, so there are many; a slot costs next to nothing. */
+const QUICK_ACTIVITIES_MAX = 500
+const LAUNCHES_MAX = 8
+const DRAIN_MS = 5_000
+
+const settings = readSettings()
+const log = createLog({ level: settings.logLevel, name: 'worker' })
+if (!settings.databaseUrl) throw new Error('SKYDECK_DATABASE_URL is not set: the worker needs Postgres')
+await work(settings, settings.databaseUrl)
+
+/** Runs until it is told to stop: what is being done is finished or handed back first. */
+async function work(given: Settings, databaseUrl: string): Promise<void> {
+  Runtime.install({ logger: temporalLogger(log), shutdownSignals: [] })
+  const onError = (error: Error): void => log.warn({ err: error }, 'lost a connection to Postgres')
+  await migrate(databaseUrl, (message) => log.info(message))
+  const db = openPool(databaseUrl, onError)
+  const looks = listen(databaseUrl, 'skydeck_look', onError)
+  const address = given.temporalAddress ?? 'localhost:7233'
+  const namespace = given.temporalNamespace
+  const connection = await Connection.connect({ address })
+  const temporal = new Client({ connection, namespace })
+  await registerSearchAttributes(connection, namespace)
+  const activities = createActivities({
+    skypilot: createSkyPilot({
+      endpoint: findEndpoint(given.skypilotEndpoint) ?? LOCAL_ENDPOINT,
+      ...(given.skypilotToken ? { token: given.skypilotToken } : {}),
+    }),
+    db,
+    temporal,
+    pollIntervalMs: given.pollIntervalMs,
+    onLookAsked: (look) => looks.subscribe(look),
+    log: (message, fields) => log.warn(fields ?? {}, message),
+  })
+  const workers = await createWorkers(await NativeConnection.connect({ address }), namespace, activities)
+  await startFleet(temporal)
+  const stop = onShutdown(() => drained(workers), {
+    timeoutMs: 2 * DRAIN_MS,
+    onProblem: (problem) => log.error(problem),
+  })
+  log.info({ address, namespace }, 'working')
+  await Promise.race(workers.map((worker) => worker.run()))
+  await looks.close()
+  await db.end()
+  stop('a worker ended')
+}
+
+function createWorkers(
+  connection: NativeConnection,
+  namespace: string,
+  activities: ReturnType<typeof createActivities>,
+): Promise<[Worker, Worker]> {
+  const common = { connection, namespace, activities, shutdownGraceTime: '1s', shutdownForceTime: DRAIN_MS }
+  return Promise.all([
+    Worker.create({
+      ...common,
+      taskQueue: WORKFLOW_TASK_QUEUE,
+      workflowBundle: { codePath: codePath('../workflow-bundle.js') },
+      dataConverter: { payloadConverterPath: codePath('../workflows/payload-converter.js') },
+      maxConcurrentActivityTaskExecutions: QUICK_ACTIVITIES_MAX,
+    }),
+    Worker.create({
+      ...common,
+      taskQueue: LAUNCH_TASK_QUEUE,
+      maxConcurrentActivityTaskExecutions: LAUNCHES_MAX,
+    }),
+  ])
+}
+
+async function drained(workers: readonly Worker[]): Promise<void> {
+  for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown()
+  while (workers.some((worker) => !['STOPPED', 'FAILED'].includes(worker.getState())))
+    await new Promise((resolve) => setTimeout(resolve, 50))
+}
+
+/** Temporal's own messages go into the same log. Its INFO is about every poller and workflow: that is our debug. */
+function temporalLogger(to: Log): DefaultLogger {
+  return new DefaultLogger('INFO', ({ level, message, meta }) => {
+    const fields = meta ?? {}
+    if (level === 'ERROR') to.error(fields, message)
+    else if (level === 'WARN') to.warn(fields, message)
+    else to.debug(fields, message)
+  })
+}
