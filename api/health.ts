@@ -1,0 +1,68 @@
+import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi'
+import type { Pool } from 'pg'
+import { countByPhase } from '../store/experiments.ts'
+import { listSources, type SourceRow } from '../store/sources.ts'
+
+const Source = z.object({
+  last_sync: z.iso.datetime().nullable().openapi({ description: 'the last look that succeeded' }),
+  staleness_seconds: z.number().nullable(),
+  running: z.boolean().openapi({ description: 'true while looks succeed' }),
+  error: z.string().nullable().openapi({ description: 'what went wrong with the last look' }),
+})
+
+const HealthJson = z
+  .object({
+    status: z.enum(['ok', 'degraded']),
+    skypilot: Source,
+    s3: Source,
+    observatory: Source,
+    num_experiments: z.int(),
+    num_running_jobs: z.int(),
+    num_clusters: z.int(),
+  })
+  .openapi('Health')
+
+const healthRoute = createRoute({
+  method: 'get',
+  path: '/api/health',
+  summary: 'How fresh our knowledge is',
+  responses: { 200: { description: 'the health', content: { 'application/json': { schema: HealthJson } } } },
+})
+
+/** A source that nobody has configured: never looked at, and no error either. */
+const UNUSED = { last_sync: null, staleness_seconds: null, running: false, error: null }
+
+/** `/api/health` tells people how old things are; `/healthz` tells machines whether this process can serve. */
+export function healthApi(db: Pool): OpenAPIHono {
+  const app = new OpenAPIHono()
+  app.openapi(healthRoute, async (c) => {
+    const [sources, counts] = await Promise.all([listSources(db), countByPhase(db)])
+    const skypilot = sourceJson(sources.find(({ name }) => name === 'skypilot'))
+    const running = ['running', 'waiting', 'recovering', 'stopping', 'finishing']
+    return c.json({
+      status: skypilot.running ? ('ok' as const) : ('degraded' as const),
+      skypilot,
+      s3: UNUSED,
+      observatory: UNUSED,
+      num_experiments: [...counts.values()].reduce((sum, count) => sum + count, 0),
+      num_running_jobs: running.reduce((sum, phase) => sum + (counts.get(phase) ?? 0), 0),
+      num_clusters: 0,
+    })
+  })
+  app.get('/healthz', async (c) => {
+    await db.query('select 1')
+    return c.text('ok')
+  })
+  return app
+}
+
+function sourceJson(source: SourceRow | undefined): z.infer<typeof Source> {
+  if (!source) return UNUSED
+  const { okAtMs, error } = source
+  return {
+    last_sync: okAtMs === null ? null : new Date(okAtMs).toISOString(),
+    staleness_seconds: okAtMs === null ? null : Math.max(0, (Date.now() - okAtMs) / 1_000),
+    running: error === null,
+    error,
+  }
+}

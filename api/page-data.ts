@@ -1,0 +1,66 @@
+import type { Pool } from 'pg'
+import { type Phase, PHASES } from '../core/explain.ts'
+import { listAttempts } from '../store/attempts.ts'
+import { listEvents } from '../store/events.ts'
+import { countByPhase, type ExperimentRow, listExperiments } from '../store/experiments.ts'
+import { listSources } from '../store/sources.ts'
+import type { DetailProps } from '../views/detail.tsx'
+import type { Frame } from '../views/layout.tsx'
+import type { ListProps, ListQuery } from '../views/list.tsx'
+
+export interface PageDeps {
+  db: Pool
+  /** Where the Temporal UI is, for links; null when nobody said. */
+  temporalUiUrl: string | null
+  temporalNamespace: string
+}
+
+const PAGE_SIZE = 100
+const ATTEMPTS_SHOWN = 50
+const EVENTS_SHOWN = 100
+
+/** Reads what a page shows. The same for the first answer and for what the event stream sends later. */
+export async function frameOf(deps: PageDeps, section: Frame['section'] = 'experiments'): Promise<Frame> {
+  return {
+    nowMs: Date.now(),
+    sources: await listSources(deps.db),
+    temporalUiUrl: deps.temporalUiUrl,
+    section,
+  }
+}
+
+export function listQueryOf(query: Record<string, string>): ListQuery {
+  const page = Number(query['page'] ?? '1')
+  return {
+    q: (query['q'] ?? '').trim(),
+    phase: PHASES.find((phase: Phase) => phase === query['phase']),
+    page: Number.isSafeInteger(page) && page >= 1 && page <= 1_000_000 ? page : 1,
+  }
+}
+
+export async function listProps(deps: PageDeps, query: ListQuery): Promise<ListProps> {
+  const search = query.q || undefined
+  const [frame, rows, counts] = await Promise.all([
+    frameOf(deps),
+    listExperiments(deps.db, {
+      search,
+      phases: query.phase ? [query.phase] : undefined,
+      limit: PAGE_SIZE,
+      offset: (query.page - 1) * PAGE_SIZE,
+    }),
+    countByPhase(deps.db, { search }),
+  ])
+  return { frame, query, rows, counts, pageSize: PAGE_SIZE }
+}
+
+export async function detailProps(deps: PageDeps, of: ExperimentRow): Promise<DetailProps> {
+  const [frame, attempts, events] = await Promise.all([
+    frameOf(deps),
+    listAttempts(deps.db, of.id, ATTEMPTS_SHOWN),
+    listEvents(deps.db, { experimentId: of.id, limit: EVENTS_SHOWN }),
+  ])
+  const workflowUrl = deps.temporalUiUrl
+    ? `${deps.temporalUiUrl}/namespaces/${encodeURIComponent(deps.temporalNamespace)}/workflows/experiment-${of.id}`
+    : null
+  return { frame, of, attempts, events, workflowUrl }
+}
