@@ -71,8 +71,11 @@ export function createJobs(transport: Transport, requests: Requests) {
       await requests.call('/jobs/cancel', { job_ids: jobIds }, Nothing, options)
     },
 
-    /** Reads a job's log line by line. Ends with the job when following; a job that has not started is waited for. */
-    async *tailLogs({ jobId, follow, tail, controller, signal }: TailLogs): AsyncIterable<string> {
+    /**
+     * Opens a job's log; iterating reads it line by line. Ends with the job when following; a job that has not
+     * started is waited for.
+     */
+    async tailLogs({ jobId, follow, tail, controller, signal }: TailLogs): Promise<AsyncIterable<string>> {
       const response = await transport.open({
         method: 'POST',
         path: '/jobs/logs',
@@ -87,10 +90,12 @@ export function createJobs(transport: Transport, requests: Requests) {
           `the server refused the log of job ${jobId} (HTTP ${response.status})`,
         )
       }
-      if (response.body) yield* logLines(response.body)
+      return response.body ? logLines(response.body) : nothing()
     },
   }
 }
+
+async function* nothing(): AsyncIterable<string> {}
 
 const queueBody = (query: QueueQuery): Record<string, unknown> => ({
   refresh: false,

@@ -5,7 +5,7 @@ import { DESIRED_STATES, type DesiredState, type Spec } from '../core/spec.ts'
 import { specColumn, timeMs, timeMsOrNull } from './columns.ts'
 import { many, maybeOne, one, type Queryable } from './query.ts'
 
-const COLUMNS = `id, name, description, tags, spec, spec_revision as "specRevision", created_by as "createdBy",
+const COLUMNS = `id, name, description, tags, label, sort_order as "sortOrder", is_expanded as "isExpanded", starred, spec, spec_revision as "specRevision", created_by as "createdBy",
   created_at as "createdAtMs", updated_at as "updatedAtMs", desired_state as "desiredState",
   desired_generation as "desiredGeneration", desired_actor as "desiredActor", desired_reason as "desiredReason",
   desired_at as "desiredAtMs", run, phase, why, status, job_id as "jobId", exit_code as "exitCode",
@@ -16,6 +16,10 @@ export const ExperimentRow = z.object({
   name: z.string(),
   description: z.string().nullable(),
   tags: z.array(z.string()),
+  label: z.string().nullable(),
+  sortOrder: z.int(),
+  isExpanded: z.boolean(),
+  starred: z.boolean(),
   spec: specColumn,
   specRevision: z.int(),
   createdBy: z.string(),
@@ -39,10 +43,18 @@ export const ExperimentRow = z.object({
 /** One experiment as people see it: its workflow's last projection, and what people wrote beside it. */
 export type ExperimentRow = z.infer<typeof ExperimentRow>
 
-export interface NewExperiment {
-  name: string
+/** What people write beside an experiment. It changes nothing about what runs. */
+export interface Notes {
   description: string | null
   tags: readonly string[]
+  label: string | null
+  sortOrder: number
+  isExpanded: boolean
+  starred: boolean
+}
+
+export interface NewExperiment extends Pick<Notes, 'description' | 'tags' | 'label' | 'sortOrder'> {
+  name: string
   spec: Spec
   desiredState: DesiredState
   createdBy: string
@@ -60,14 +72,38 @@ export async function reserveExperiment(
     return await one(
       db,
       ExperimentRow,
-      `insert into experiment (name, description, tags, spec, desired_state, created_by, desired_actor, why)
-       values ($1, $2, $3, $4, $5, $6, $6, 'being created') returning ${COLUMNS}`,
-      [given.name, given.description, given.tags, given.spec, given.desiredState, given.createdBy],
+      `insert into experiment (name, description, tags, label, sort_order, spec, desired_state, created_by, desired_actor, why)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $8, 'being created') returning ${COLUMNS}`,
+      [
+        given.name,
+        given.description,
+        given.tags,
+        given.label,
+        given.sortOrder,
+        given.spec,
+        given.desiredState,
+        given.createdBy,
+      ],
     )
   } catch (error) {
     if (isNameTaken(error)) return undefined
     throw error
   }
+}
+
+/** Changes what people wrote beside an experiment; what is not given stays. */
+export async function editNotes(db: Queryable, id: number, notes: Partial<Notes>): Promise<void> {
+  await db.query(
+    `update experiment set
+       description = case when $2::jsonb ? 'description' then $2->>'description' else description end,
+       tags = case when $2::jsonb ? 'tags' then array(select jsonb_array_elements_text($2->'tags')) else tags end,
+       label = case when $2::jsonb ? 'label' then $2->>'label' else label end,
+       sort_order = coalesce(($2::jsonb->>'sortOrder')::integer, sort_order),
+       is_expanded = coalesce(($2::jsonb->>'isExpanded')::boolean, is_expanded),
+       starred = coalesce(($2::jsonb->>'starred')::boolean, starred)
+     where id = $1`,
+    [id, JSON.stringify(notes)],
+  )
 }
 
 /** Gives a living experiment another name. False when that name is taken. */
@@ -135,12 +171,13 @@ const filterValues = (query: Omit<ListQuery, 'limit'>): unknown[] => [
   query.ids ?? null,
 ]
 
-/** Living experiments, newest first. */
+/** Living experiments, in the order that people gave them, then newest first. */
 export const listExperiments = (db: Queryable, query: ListQuery): Promise<ExperimentRow[]> =>
   many(
     db,
     ExperimentRow,
-    `select ${COLUMNS} from experiment where ${FILTER} order by id desc limit $4 offset $5`,
+    `select ${COLUMNS} from experiment where ${FILTER}
+     order by sort_order, id desc limit $4 offset $5`,
     [...filterValues(query), query.limit, query.offset ?? 0],
   )
 

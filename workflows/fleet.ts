@@ -29,10 +29,12 @@ export async function fleet(): Promise<void> {
   const watching = settled(watchFleet).finally(() => {
     isOver = true
   })
-  for (let answered = 0; ; answered = asked) {
+  let answered = 0
+  for (;;) {
     const seen = answered
     await wf.condition(() => asked > seen || isOver)
     if (isOver) break
+    answered = asked
     await settled(askForLook)
   }
   await watching

@@ -1,11 +1,15 @@
 -- What people see. Written by the workers' projection, except for the columns that belong to people
--- (name at birth, description, tags) and the table of settings.
+-- (description, tags, label, order, star, fold).
 
 create table experiment (
   id integer generated always as identity primary key,
   name text not null,
   description text,
   tags text[] not null default '{}',
+  label text,
+  sort_order integer not null default 0,
+  is_expanded boolean not null default false,
+  starred boolean not null default false,
   spec jsonb not null,
   spec_revision integer not null default 1,
   created_by text not null,
@@ -87,12 +91,6 @@ create table source (
   tried_at timestamptz not null,
   ok_at timestamptz,
   error text
-);
-
-create table setting (
-  key text primary key,
-  value jsonb not null,
-  updated_at timestamptz not null default now()
 );
 
 -- Tells open pages which experiments changed. A long list is sent as `*`: a payload holds 8,000 bytes.
