@@ -45,7 +45,7 @@ export type Fact =
   | { kind: 'projected'; revision: number; lastSeq: number }
 
 const RETRY_BASE_MS = 2_000
-const RETRY_MAX_MS = 120_000
+const RETRY_MAX_MS = 60_000
 const SYSTEM = 'skydeck'
 
 /** Takes a fact into the state. Total: a fact that no longer fits changes nothing. */
@@ -139,7 +139,9 @@ function launchRequested(state: Experiment, requestId: string, atMs: number): Ex
 
 function launchUnsure(state: Experiment, reason: string, atMs: number): Experiment {
   if (!isBeforeJob(state.attempt)) return state
-  return step(state, atMs, 'launch-unsure', reason, { phase: 'intended', looksEmpty: 0, unsure: true })
+  const next = step(state, atMs, 'launch-unsure', reason, { phase: 'intended', looksEmpty: 0, unsure: true })
+  // Trouble stays: it counts the failures, and with them grows the time until the next try.
+  return { ...next, trouble: state.trouble }
 }
 
 function launchRefused(state: Experiment, reason: string, atMs: number): Experiment {

@@ -14,27 +14,33 @@ import { LAUNCH_TASK_QUEUE } from './definitions.ts'
 
 const { WAIT_CANCELLATION_COMPLETED } = ActivityCancellationType
 
+/**
+ * Temporal tries again a few times in silence; then the failure becomes a fact, is shown to people with its reason,
+ * and waits in the state. The attempt keeps its name through all of it, so trying again never means a second job.
+ */
+const retry = { initialInterval: '1s', maximumAttempts: 3 } as const
+
 /** Launches have a task queue of their own, so that a storm of starts never delays a stop. */
 const launching = proxyActivities<Activities>({
   taskQueue: LAUNCH_TASK_QUEUE,
   startToCloseTimeout: '5m',
   heartbeatTimeout: '30s',
   cancellationType: WAIT_CANCELLATION_COMPLETED,
-  retry: { initialInterval: '1s', maximumInterval: '1m' },
+  retry,
 })
 
 const following = proxyActivities<Activities>({
   startToCloseTimeout: '12h',
   heartbeatTimeout: '30s',
   cancellationType: WAIT_CANCELLATION_COMPLETED,
-  retry: { initialInterval: '1s', maximumInterval: '1m' },
+  retry,
 })
 
 const quick = proxyActivities<Activities>({
   startToCloseTimeout: '1m',
   heartbeatTimeout: '30s',
   cancellationType: WAIT_CANCELLATION_COMPLETED,
-  retry: { initialInterval: '1s', maximumInterval: '1m' },
+  retry,
 })
 
 export type Step = Exclude<Action, { kind: 'finish' | 'wait' }>
@@ -52,8 +58,11 @@ export async function perform(state: Experiment, action: Step): Promise<Fact[]> 
     if (isCancellation(error)) return []
     if (!(error instanceof ActivityFailure)) throw error
     const reason = error.cause?.message ?? error.message
-    if (action.kind === 'launch' && !isRefusal(error)) return unsure(reason)
-    return [{ kind: 'actionFailed', action: action.kind, reason, atMs: Date.now() }]
+    const failed: Fact = { kind: 'actionFailed', action: action.kind, reason, atMs: Date.now() }
+    if (action.kind !== 'launch') return [failed]
+    return isRefusal(error)
+      ? [{ kind: 'launchRefused', reason, atMs: Date.now() }]
+      : [...unsure(reason), failed]
   }
 }
 
