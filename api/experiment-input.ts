@@ -30,8 +30,12 @@ export const FlagsInput = z
 
 const Name = z.string().trim().refine(isName, NAME_RULE).openapi({ example: 'ppo-baseline' })
 
-const Nodes = z.coerce.number().int().min(1).max(NODES_MAX)
-const Gpus = z.coerce.number().int().min(0).max(GPUS_MAX)
+const whole = (min: number, max: number) => {
+  const error = `must be a whole number from ${min} to ${max}`
+  return z.coerce.number({ error }).int({ error }).min(min, { error }).max(max, { error })
+}
+const Nodes = whole(1, NODES_MAX)
+const Gpus = whole(0, GPUS_MAX)
 const Envs = z.record(
   z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'not a name of an environment variable'),
   script,

@@ -38,7 +38,7 @@ const EMPTY: FormValues = {
   accelerator: '',
   setup: '',
   envs: '',
-  base_command: 'lt',
+  base_command: '',
   tool_path: '',
   git_branch: '',
   cloud: '',
@@ -152,6 +152,8 @@ function parseForm<T>(values: FormValues, schema: Parser<T>): FormResult<T> {
   const errors = new Map<string, string>()
   const flags = attempt(() => readFlags(values.flags), 'flags', errors)
   const envs = attempt(() => Object.fromEntries(pairs(values.envs)), 'envs', errors)
+  if (values.command.trim() === '' && values.base_command.trim() === '')
+    errors.set('command', 'say what to run, for example: python train.py --name {name} {flags}')
   const parsed = schema.safeParse({ ...bodyOf(values), flags, envs })
   if (!parsed.success)
     for (const { field, message } of problemOf(parsed.error.issues).errors) {

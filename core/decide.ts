@@ -50,7 +50,7 @@ function decideIdle(state: Experiment): Action {
   const last = state.attempt?.progress
   switch (state.desired.state) {
     case 'STOPPED':
-      return wait(state.attempt === null ? 'idle, never started' : `stopped${lastEnd(state)}`)
+      return wait(state.attempt === null ? 'never started' : `stopped${lastEnd(state)}`)
     case 'TERMINATED':
       return wait('terminated')
     case 'RUNNING':

@@ -34,9 +34,9 @@ export function sayVerdict(verdict: Verdict): string {
   const code = verdict.exitCode === null ? '' : ` with exit code ${verdict.exitCode}`
   switch (verdict.outcome) {
     case 'succeeded':
-      return 'done'
+      return 'finished with exit code 0'
     case 'cancelled':
-      return 'cancelled'
+      return 'the job was cancelled'
     case 'never-started':
       return verdict.reason ?? 'never started'
     case 'failed':
