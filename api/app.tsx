@@ -1,7 +1,6 @@
 import { OpenAPIHono } from '@hono/zod-openapi'
 import type { Context } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
-import { csrf } from 'hono/csrf'
 import { HTTPException } from 'hono/http-exception'
 import { jsxRenderer } from 'hono/jsx-renderer'
 import { requestId } from 'hono/request-id'
@@ -17,7 +16,7 @@ import { createDesk } from './desk.ts'
 import { eventStreams } from './events.tsx'
 import { experimentsApi } from './experiments.ts'
 import { healthApi } from './health.ts'
-import { hostGuard } from './host-guard.ts'
+import { hostGuard, sameSite } from './guards.ts'
 import { jobsApi } from './jobs.ts'
 import { frameOf, type PageDeps } from './page-data.ts'
 import { pages, wantsPartial } from './pages.tsx'
@@ -38,7 +37,7 @@ export interface AppDeps extends PageDeps {
 export function createApp(given: AppDeps): OpenAPIHono {
   const deps = { ...given, desk: createDesk(given) }
   const app = new OpenAPIHono()
-  app.use(requestId(), hostGuard(given.hosts), secureHeaders(HEADERS), csrf())
+  app.use(requestId(), hostGuard(given.hosts), secureHeaders(HEADERS), sameSite)
   app.use(bodyLimit({ maxSize: BODY_BYTES_MAX, onError: (c) => sendProblem(c, tooLarge) }))
   app.use(async (c, next) => {
     await next()

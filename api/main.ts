@@ -9,7 +9,7 @@ import { findEndpoint, LOCAL_ENDPOINT } from '../skypilot/endpoint.ts'
 import { listen } from '../store/listen.ts'
 import { openPool } from '../store/pool.ts'
 import { createApp } from './app.tsx'
-import { hostsFor } from './host-guard.ts'
+import { hostsFor } from './guards.ts'
 
 const STOP_MS = 5_000
 

@@ -59,7 +59,7 @@ const ended = (status: string, failureReason: string | null = null): Experiment 
   after(launched(), seen(7, 'RUNNING'), seen(7, status, { scheduleState: 'DONE', failureReason }))
 
 test.each<[string, Experiment, Partial<Action>]>([
-  ['rests when nobody wished anything', fresh(), { kind: 'wait', why: 'idle, never started' }],
+  ['rests when nobody wished anything', fresh(), { kind: 'wait', why: 'never started' }],
   ['launches when RUNNING is wanted', want(fresh(), 'RUNNING'), { kind: 'launch' }],
   [
     'leaves a healthy job alone',
@@ -85,7 +85,11 @@ test.each<[string, Experiment, Partial<Action>]>([
     want(after(want(fresh(), 'RUNNING'), { kind: 'launchIntended', atMs: T }), 'STOPPED'),
     { kind: 'look' },
   ],
-  ['does not relaunch what succeeded', ended('SUCCEEDED'), { kind: 'wait', why: 'done' }],
+  [
+    'does not relaunch what succeeded',
+    ended('SUCCEEDED'),
+    { kind: 'wait', why: 'finished with exit code 0' },
+  ],
   [
     'does not relaunch what failed, and says the exit code',
     ended('FAILED', 'Job exited with exit code 3 (user program failure).'),
@@ -95,7 +99,7 @@ test.each<[string, Experiment, Partial<Action>]>([
   [
     'waits for the clean-up after the verdict',
     after(launched(), seen(7, 'SUCCEEDED')),
-    { kind: 'wait', why: 'done; SkyPilot is cleaning up' },
+    { kind: 'wait', why: 'finished with exit code 0; SkyPilot is cleaning up' },
   ],
   [
     'cancels the younger of two live jobs',

@@ -1,3 +1,4 @@
+import { csrf } from 'hono/csrf'
 import { createMiddleware } from 'hono/factory'
 import { Problem } from './problem.ts'
 
@@ -16,6 +17,17 @@ export const hostGuard = (hosts: readonly string[] | null) =>
       )
     await next()
   })
+
+const crossSite = csrf()
+
+/**
+ * Refuses what another site's page makes a browser send. A browser always says where such a request comes from;
+ * programs say nothing, and nobody can make them act without their knowledge.
+ */
+export const sameSite = createMiddleware((c, next) => {
+  const isBrowser = c.req.header('origin') !== undefined || c.req.header('sec-fetch-site') !== undefined
+  return isBrowser ? crossSite(c, next) : next()
+})
 
 const LOOPBACK = ['localhost', '127.0.0.1', '[::1]']
 
