@@ -1,5 +1,5 @@
 import { cancellationSignal, heartbeat, sleep } from '@temporalio/activity'
-import type { Client } from '@temporalio/client'
+import { type Client, WorkflowNotFoundError } from '@temporalio/client'
 import type { Pool } from 'pg'
 import type { Fact } from '../core/evolve.ts'
 import type { SkyPilot } from '../skypilot/client.ts'
@@ -9,7 +9,13 @@ import { observe, workflowIdOf } from '../workflows/definitions.ts'
 import { FleetView } from './fleet-view.ts'
 import { startMissing } from './start-missing.ts'
 
-const HEARTBEAT_MS = 3_000
+const HEARTBEAT_MS = 2_000
+
+/** No look takes this long: its longest questions end after a minute each. */
+const STUCK_MS = 180_000
+
+const TELL_MS = 5_000
+const TELLERS = 20
 const START_MISSING_EVERY_MS = 10_000
 
 /** A row may become visible this long after the time that it carries. */
@@ -44,7 +50,9 @@ export interface FleetDeps {
  * left the live set. Only what changed is signalled. Safe to run twice at once: facts carry their time and job.
  */
 export async function watchFleet(deps: FleetDeps): Promise<void> {
-  const ticker = setInterval(() => heartbeat(), HEARTBEAT_MS)
+  let aliveAtMs = Date.now()
+  // Only a look-out that gets on is alive: one that hangs must be given to another worker.
+  const ticker = setInterval(() => Date.now() - aliveAtMs < STUCK_MS && heartbeat(), HEARTBEAT_MS)
   try {
     const view = new FleetView()
     let startMissingAtMs = 0
@@ -52,6 +60,7 @@ export async function watchFleet(deps: FleetDeps): Promise<void> {
     for (;;) {
       knownUntilMs = await expectNews(deps, view, knownUntilMs)
       await sweep(deps, view)
+      aliveAtMs = Date.now()
       if (Date.now() >= startMissingAtMs) {
         startMissingAtMs = Date.now() + START_MISSING_EVERY_MS
         await quietly(deps, 'starting missing workflows', () => startMissing(deps))
@@ -99,7 +108,7 @@ async function sweep(deps: FleetDeps, view: FleetView): Promise<void> {
       gone.length > 0 ? await deps.skypilot.jobs.queue({ jobIds: gone, fields: FIELDS, signal }) : undefined
     const complete = live.unreadable === 0 && (ended?.unreadable ?? 0) === 0
     const news = view.take({ live: live.jobs, ended: ended?.jobs ?? [], complete, seenAtMs: startedAtMs })
-    for (const [experimentId, facts] of news) await tell(deps, view, experimentId, facts)
+    await tellAll(deps, view, news)
     const error = complete ? null : 'some jobs of the queue could not be read'
     await note(deps, { ok: complete, error, atMs: startedAtMs })
   } catch (error) {
@@ -108,10 +117,23 @@ async function sweep(deps: FleetDeps, view: FleetView): Promise<void> {
   }
 }
 
+async function tellAll(deps: FleetDeps, view: FleetView, news: Map<number, Fact[]>): Promise<void> {
+  const waiting = [...news]
+  const teller = async (): Promise<void> => {
+    for (let next = waiting.shift(); next; next = waiting.shift()) await tell(deps, view, ...next)
+  }
+  await Promise.all(Array.from({ length: TELLERS }, teller))
+}
+
 async function tell(deps: FleetDeps, view: FleetView, experimentId: number, facts: Fact[]): Promise<void> {
+  const { workflow } = deps.temporal
   try {
-    await deps.temporal.workflow.getHandle(workflowIdOf(experimentId)).signal(observe, facts)
+    await deps.temporal.withDeadline(Date.now() + TELL_MS, () =>
+      workflow.getHandle(workflowIdOf(experimentId)).signal(observe, facts),
+    )
   } catch (error) {
+    // Nobody is left to be told: the experiment is deleted, or the job is a stranger's with a name like ours.
+    if (error instanceof WorkflowNotFoundError) return
     view.forgetTold(facts)
     deps.log('could not tell an experiment what was seen', { experimentId, reason: messageOf(error) })
   }

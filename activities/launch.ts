@@ -1,10 +1,10 @@
-import { activityInfo, cancellationSignal, heartbeat, sleep } from '@temporalio/activity'
+import { activityInfo, cancellationSignal, sleep } from '@temporalio/activity'
 import { SETTLE_MS } from '../core/decide.ts'
 import { isRecord } from '../core/spec.ts'
 import type { SkyPilot } from '../skypilot/client.ts'
 import { SkyPilotError } from '../skypilot/errors.ts'
 import { isTerminalManaged } from '../skypilot/statuses.ts'
-import { translate } from './translate.ts'
+import { withSkyPilot } from './with-skypilot.ts'
 
 /** What came of a launch, as far as SkyPilot lets us know. */
 export type LaunchOutcome =
@@ -22,7 +22,7 @@ export interface LaunchOrder {
   unsureBefore: boolean
 }
 
-/** How long one question about a request waits before it is asked again; shorter than any heartbeat timeout. */
+/** How long one question about a request waits before it is asked again, on a fresh connection. */
 const ASK_MS = 5_000
 
 export function createLaunches(skypilot: SkyPilot) {
@@ -57,7 +57,7 @@ export function createLaunches(skypilot: SkyPilot) {
      * by Temporal, looks twice with a pause between before it asks again, and the name never changes.
      */
     requestLaunch: (order: LaunchOrder): Promise<LaunchOutcome> =>
-      translate(async () => {
+      withSkyPilot(async () => {
         const before = await find(order.name)
         if (before.kind !== 'empty') return before
         if (order.unsureBefore || activityInfo().attempt > 1) {
@@ -71,24 +71,23 @@ export function createLaunches(skypilot: SkyPilot) {
 
     /** Waits until the request has ended. Safe to repeat: it only asks. */
     followLaunch: (requestId: string): Promise<LaunchOutcome> =>
-      translate(async () => {
+      withSkyPilot(async () => {
         for (;;) {
-          heartbeat({ requestId })
           const outcome = await askOnce(skypilot, requestId)
           if (outcome) return outcome
         }
       }),
 
     /** Looks for a launch that may have happened. Only asks. */
-    lookForLaunch: (name: string): Promise<LaunchOutcome> => translate(() => find(name)),
+    lookForLaunch: (name: string): Promise<LaunchOutcome> => withSkyPilot(() => find(name)),
 
     /** Cancels a request. Whatever it has started by then is found by looking. Safe to repeat. */
     abortLaunch: (requestId: string): Promise<void> =>
-      translate(() => skypilot.requests.cancel([requestId], signal())),
+      withSkyPilot(() => skypilot.requests.cancel([requestId], signal())),
 
     /** Asks for the end of one job, by its id, never by name. Safe to repeat: SkyPilot skips what has ended. */
     cancelJob: (jobId: number): Promise<void> =>
-      translate(() => skypilot.jobs.cancel({ jobIds: [jobId], ...signal() })),
+      withSkyPilot(() => skypilot.jobs.cancel({ jobIds: [jobId], ...signal() })),
   }
 }
 

@@ -67,7 +67,15 @@ function createWorkers(
   namespace: string,
   activities: ReturnType<typeof createActivities>,
 ): Promise<[Worker, Worker]> {
-  const common = { connection, namespace, activities, shutdownGraceTime: '1s', shutdownForceTime: DRAIN_MS }
+  const common = {
+    connection,
+    namespace,
+    activities,
+    shutdownGraceTime: '1s',
+    shutdownForceTime: DRAIN_MS,
+    // Heartbeats carry the news that an activity is not wanted any more.
+    maxHeartbeatThrottleInterval: '3s',
+  }
   return Promise.all([
     Worker.create({
       ...common,

@@ -12,7 +12,7 @@ import type { Fact } from '../core/evolve.ts'
 import { type Experiment, identityOf } from '../core/experiment.ts'
 import { LAUNCH_TASK_QUEUE } from './definitions.ts'
 
-const { WAIT_CANCELLATION_COMPLETED } = ActivityCancellationType
+const { TRY_CANCEL, WAIT_CANCELLATION_COMPLETED } = ActivityCancellationType
 
 /**
  * Temporal tries again a few times in silence; then the failure becomes a fact, is shown to people with its reason,
@@ -24,21 +24,22 @@ const retry = { initialInterval: '1s', maximumAttempts: 3 } as const
 const launching = proxyActivities<Activities>({
   taskQueue: LAUNCH_TASK_QUEUE,
   startToCloseTimeout: '5m',
-  heartbeatTimeout: '30s',
+  heartbeatTimeout: '10s',
   cancellationType: WAIT_CANCELLATION_COMPLETED,
   retry,
 })
 
+/** Following only asks, so it can be left alone the moment that it is not wanted any more. */
 const following = proxyActivities<Activities>({
   startToCloseTimeout: '12h',
-  heartbeatTimeout: '30s',
-  cancellationType: WAIT_CANCELLATION_COMPLETED,
+  heartbeatTimeout: '10s',
+  cancellationType: TRY_CANCEL,
   retry,
 })
 
 const quick = proxyActivities<Activities>({
-  startToCloseTimeout: '1m',
-  heartbeatTimeout: '30s',
+  startToCloseTimeout: '3m',
+  heartbeatTimeout: '10s',
   cancellationType: WAIT_CANCELLATION_COMPLETED,
   retry,
 })

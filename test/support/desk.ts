@@ -52,7 +52,12 @@ export class TestDesk {
       { web: web!, temporal: temporal!, ui: ui!, postgres: postgres!, skypilot: skypilot! },
       slots,
     )
-    await desk.start()
+    try {
+      await desk.start()
+    } catch (error) {
+      await desk.dispose()
+      throw error
+    }
     return desk
   }
 
