@@ -1,10 +1,12 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFailed, test } from 'vitest'
 import { processesWith, TestDesk } from '../support/desk.ts'
 
 let desk: TestDesk
 
 beforeEach(async () => {
   desk = await TestDesk.create()
+  // oxlint-disable-next-line no-console -- a crash that came out wrong can seldom be repeated
+  onTestFailed(async () => console.log(await desk.story()))
 })
 afterEach(() => desk.dispose())
 

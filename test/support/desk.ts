@@ -130,6 +130,30 @@ export class TestDesk {
     return new Client({ connection })
   }
 
+  /** What the processes said that someone should look at, for a test that failed. */
+  async story(): Promise<string> {
+    const logs = ['worker', 'web', 'skypilot', 'temporal', 'postgres'].map((name) => {
+      const lines = readFileSync(join(this.home, 'desk', 'logs', `${name}.log`), 'utf8').split('\n')
+      const loud = lines.filter((line) => !line.includes('"level":30')).slice(-15)
+      return [`--- ${name}`, ...loud.map((line) => line.slice(0, 500))].join('\n')
+    })
+    return [this.output, ...logs, '--- fleet', await this.#fleetHistory()].join('\n')
+  }
+
+  async #fleetHistory(): Promise<string> {
+    try {
+      const temporal = await this.temporal()
+      const { events } = await temporal.workflow.getHandle('fleet').fetchHistory()
+      const { pendingActivities } = (await temporal.workflow.getHandle('fleet').describe()).raw
+      const lines = (events ?? []).map(
+        (event) => Object.keys(event).find((key) => key.endsWith('Attributes')) ?? '',
+      )
+      return [...lines.slice(-20), JSON.stringify(pendingActivities)].join('\n')
+    } catch (error) {
+      return String(error)
+    }
+  }
+
   async faults(faults: readonly Record<string, unknown>[]): Promise<void> {
     const answer = await fetch(`${this.skypilotUrl}/local/faults`, {
       method: 'POST',

@@ -1,0 +1,169 @@
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { openBrowser } from '../support/browser.ts'
+import { TestDesk } from '../support/desk.ts'
+
+let desk: TestDesk
+let browser: Browser
+const problems: string[] = []
+
+beforeAll(async () => {
+  ;[desk, browser] = await Promise.all([TestDesk.create(), openBrowser()])
+})
+afterAll(async () => {
+  await browser?.close()
+  await desk?.dispose()
+})
+
+async function open(path = '/', options: { javaScriptEnabled?: boolean } = {}): Promise<Page> {
+  const page = await browser.newPage(options)
+  page.setDefaultTimeout(20_000)
+  page.on('pageerror', (error) => problems.push(error.message))
+  page.on('console', (message) => {
+    if (message.type() === 'error' && !message.text().includes('422')) problems.push(message.text())
+  })
+  await page.goto(desk.url + path)
+  return page
+}
+
+const status = (page: Page, word: string) => page.locator('#summary .status', { hasText: word })
+
+async function create(page: Page, name: string, command: string): Promise<void> {
+  await page.getByRole('link', { name: 'New experiment' }).click()
+  await page.getByLabel('Name', { exact: true }).fill(name)
+  await page.getByLabel('Command', { exact: true }).fill(command)
+  await page.getByRole('button', { name: 'Create' }).click()
+  await page.getByRole('heading', { name, exact: true }).waitFor()
+}
+
+describe('the console in a browser', () => {
+  test('create, watch the output arrive, see the end: without one reload', async () => {
+    const page = await open()
+    await page.getByText('Nothing here yet').waitFor()
+    await page.getByRole('link', { name: 'Run my own command' }).click()
+    await page.getByLabel('Name', { exact: true }).fill('watched')
+    await page
+      .getByLabel('Command', { exact: true })
+      .fill('for i in 1 2 3 4 5 6; do echo "step $i at $(date +%s%N)"; sleep 0.5; done; exit 3')
+    await page.getByText('What will run').waitFor()
+    await expect.poll(() => page.locator('#preview pre').textContent()).toContain('for i in 1 2 3')
+    await page.getByRole('button', { name: 'Create' }).click()
+    await status(page, 'running').waitFor()
+    let loads = 0
+    page.on('load', () => (loads += 1))
+    await page.locator('.output', { hasText: 'step 1' }).waitFor()
+    await page.locator('.output', { hasText: 'step 5' }).waitFor()
+    // The fifth line says when it was printed; it has to be here within a second of that.
+    const text = (await page.locator('.output').textContent()) ?? ''
+    const printedAtMs = Number(/step 5 at (\d+)/.exec(text)![1]) / 1e6
+    expect(Date.now() - printedAtMs).toBeLessThan(2_000)
+    await status(page, 'failed · exit 3').waitFor()
+    await page.getByText('your code failed with exit code 3').first().waitFor()
+    expect(loads).toBe(0)
+    await page.close()
+  })
+
+  test('stop it half-way; the list shows it without a reload', async () => {
+    const list = await open()
+    const page = await open()
+    await create(page, 'halved', 'sleep 600')
+    await status(page, 'running').waitFor()
+    await list
+      .getByRole('row', { name: /halved/ })
+      .getByText('running')
+      .first()
+      .waitFor()
+    await page.getByRole('button', { name: 'Stop halved' }).click()
+    await status(page, 'stopped').waitFor()
+    await list
+      .getByRole('row', { name: /halved/ })
+      .getByText('stopped')
+      .first()
+      .waitFor()
+    await list
+      .getByRole('row', { name: /halved/ })
+      .getByRole('button', { name: 'Run again' })
+      .click()
+    await list
+      .getByRole('row', { name: /halved/ })
+      .getByText('running')
+      .first()
+      .waitFor()
+    await list
+      .getByRole('row', { name: /halved/ })
+      .getByRole('button', { name: 'Stop' })
+      .click()
+    await list
+      .getByRole('row', { name: /halved/ })
+      .getByText('stopped')
+      .first()
+      .waitFor()
+    await Promise.all([page.close(), list.close()])
+  })
+
+  test('what is wrong with a form is said beside the field, and nothing typed is lost', async () => {
+    const page = await open('/new')
+    await page.getByLabel('Name', { exact: true }).fill('not a name!')
+    await page.getByLabel('Flags', { exact: true }).fill('lr=0.1\nwhat is this')
+    await page.getByRole('button', { name: 'Create' }).click()
+    await page.getByText('fields need another look').waitFor()
+    await page.getByText('line 2 is not key=value: what is this').first().waitFor()
+    expect(await page.getByLabel('Name', { exact: true }).inputValue()).toBe('not a name!')
+    expect(await page.getByLabel('Flags', { exact: true }).inputValue()).toBe('lr=0.1\nwhat is this')
+    await page.close()
+  })
+
+  test('edit the flags: the command that will run follows', async () => {
+    const page = await open()
+    await create(page, 'edited', 'echo {name} {flags}')
+    await page.getByRole('link', { name: 'edit' }).click()
+    await page.getByLabel('Flags', { exact: true }).fill('lr=1e-3\nnote=two words')
+    await page.getByRole('button', { name: 'Save' }).click()
+    await page.locator('#config pre', { hasText: "echo edited lr=0.001 'note=two words'" }).waitFor()
+    await page.close()
+  })
+
+  test('everything works without script', async () => {
+    const page = await open('/', { javaScriptEnabled: false })
+    await create(page, 'plain', 'echo plain words; sleep 600')
+    await expect
+      .poll(
+        async () => {
+          await page.reload()
+          return page.locator('#summary .status').textContent()
+        },
+        { timeout: 20_000 },
+      )
+      .toContain('running')
+    await page.getByRole('link', { name: 'open', exact: true }).click()
+    await page.getByText('plain words').waitFor()
+    await page.goBack()
+    await page.getByRole('button', { name: 'Stop plain' }).click()
+    await expect
+      .poll(
+        async () => {
+          await page.reload()
+          return page.locator('#summary .status').textContent()
+        },
+        { timeout: 20_000 },
+      )
+      .toContain('stopped')
+    await page.close()
+  })
+
+  test('after a restart everything is there again', async () => {
+    expect(await desk.stop()).toEqual([])
+    await desk.start()
+    const page = await open()
+    for (const name of ['watched', 'halved', 'edited', 'plain'])
+      await page.getByRole('link', { name, exact: true }).waitFor()
+    await page.getByRole('link', { name: 'watched', exact: true }).click()
+    await status(page, 'failed · exit 3').waitFor()
+    await page.locator('.output', { hasText: 'step 6' }).waitFor()
+    await page.close()
+  })
+
+  test('no page complained', () => {
+    expect(problems).toEqual([])
+  })
+})
