@@ -40,6 +40,8 @@ export interface FleetDeps {
   db: Pool
   temporal: Client
   pollIntervalMs: number
+  /** How often everything that is expected is compared afresh, whatever was told before. */
+  reconcileIntervalMs: number
   /** Calls back when somebody wants a look at once; returns how to end that. */
   onLookAsked: (look: () => void) => () => void
   log: (message: string, fields?: Record<string, unknown>) => void
@@ -56,8 +58,13 @@ export async function watchFleet(deps: FleetDeps): Promise<void> {
   try {
     const view = new FleetView()
     let startMissingAtMs = 0
+    let reconcileAtMs = 0
     let knownUntilMs: number | null = null
     for (;;) {
+      if (Date.now() >= reconcileAtMs) {
+        reconcileAtMs = Date.now() + deps.reconcileIntervalMs
+        knownUntilMs = null
+      }
       knownUntilMs = await expectNews(deps, view, knownUntilMs)
       await sweep(deps, view)
       aliveAtMs = Date.now()

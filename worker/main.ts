@@ -46,6 +46,7 @@ async function work(given: Settings, databaseUrl: string): Promise<void> {
     db,
     temporal,
     pollIntervalMs: given.pollIntervalMs,
+    reconcileIntervalMs: given.reconcileIntervalMs,
     onLookAsked: (look) => looks.subscribe(look),
     log: (message, fields) => log.warn(fields ?? {}, message),
   })
