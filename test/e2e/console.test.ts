@@ -19,7 +19,8 @@ async function open(path = '/', options: { javaScriptEnabled?: boolean } = {}): 
   const page = await browser.newPage(options)
   page.setDefaultTimeout(20_000)
   onTestFailed(async () => {
-    if (!page.isClosed()) console.log(page.url(), await page.locator('main').innerText())
+    // oxlint-disable-next-line no-console -- the way to a failure in a browser is long
+    if (!page.isClosed()) console.log(page.url(), await page.locator('body').innerText(), await desk.story())
   })
   page.on('pageerror', (error) => problems.push(error.message))
   page.on('console', (message) => {
@@ -30,7 +31,8 @@ async function open(path = '/', options: { javaScriptEnabled?: boolean } = {}): 
   return page
 }
 
-const status = (page: Page, word: string) => page.locator('#summary .status', { hasText: word })
+const status = (page: Page, word: string) =>
+  page.locator('#summary .status > span:not(.wanted)', { hasText: word })
 
 async function create(page: Page, name: string, command: string): Promise<void> {
   await page.getByRole('link', { name: 'New experiment' }).click()

@@ -137,18 +137,26 @@ export class TestDesk {
       const loud = lines.filter((line) => !line.includes('"level":30')).slice(-15)
       return [`--- ${name}`, ...loud.map((line) => line.slice(0, 500))].join('\n')
     })
-    return [this.output, ...logs, '--- fleet', await this.#fleetHistory()].join('\n')
+    return [this.output, ...logs, '--- histories', await this.#histories()].join('\n')
   }
 
-  async #fleetHistory(): Promise<string> {
+  /** The last events of the two workflows that matter, and what they wait for. */
+  async #histories(): Promise<string> {
     try {
       const temporal = await this.temporal()
-      const { events } = await temporal.workflow.getHandle('fleet').fetchHistory()
-      const { pendingActivities } = (await temporal.workflow.getHandle('fleet').describe()).raw
-      const lines = (events ?? []).map(
-        (event) => Object.keys(event).find((key) => key.endsWith('Attributes')) ?? '',
-      )
-      return [...lines.slice(-20), JSON.stringify(pendingActivities)].join('\n')
+      const pieces = ['fleet', 'experiment-1'].map(async (id) => {
+        const handle = temporal.workflow.getHandle(id)
+        const { events } = await handle.fetchHistory()
+        const { pendingActivities, pendingWorkflowTask } = (await handle.describe()).raw
+        const lines = (events ?? []).map((event) => {
+          const key = Object.keys(event).find((each) => each.endsWith('Attributes')) ?? ''
+          return `${event.eventTime?.seconds} ${key} ${key.includes('Failed') ? JSON.stringify(event) : ''}`
+        })
+        return [id, ...lines.slice(-25), JSON.stringify({ pendingActivities, pendingWorkflowTask })].join(
+          '\n',
+        )
+      })
+      return (await Promise.all(pieces)).join('\n')
     } catch (error) {
       return String(error)
     }
