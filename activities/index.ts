@@ -3,7 +3,7 @@ import { type FleetDeps, watchFleet } from './fleet.ts'
 import { createLaunches } from './launch.ts'
 import { createProjection } from './projection.ts'
 
-export type { LaunchOutcome, LaunchOrder } from './launch.ts'
+export type { LaunchOutcome } from './launch.ts'
 
 export type ActivityDeps = FleetDeps
 

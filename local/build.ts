@@ -30,10 +30,6 @@ copyIfPresent(join(root, 'store/migrations'), migrations)
 const assets = join(dist, 'views/assets')
 mkdirSync(assets, { recursive: true })
 copyIfPresent(join(root, 'views/assets'), assets)
-for (const file of ['htmx.min.js', 'ext/hx-sse.min.js']) {
-  cpSync(join(root, 'node_modules/htmx.org/dist', file), join(assets, file.replace('ext/', '')))
-}
-
 function copyIfPresent(from: string, to: string): void {
   if (existsSync(from)) cpSync(from, to, { recursive: true })
 }

@@ -1,6 +1,6 @@
 import { type Settings, SettingsError, readOptions, readSettings } from '../runtime/env.ts'
 import { onShutdown } from '../runtime/shutdown.ts'
-import { endpointOfSkyConfig } from '../runtime/sky-config.ts'
+import { findEndpoint } from '../skypilot/endpoint.ts'
 import { prepareHome } from './home.ts'
 import { AlreadyRunning, takeLock } from './lock.ts'
 import { type Addresses, DIST, consoleAddress } from './services.ts'
@@ -18,7 +18,7 @@ process.stdout.on('error', () => undefined)
 function settingsOfThisRun(): Settings {
   const settings = readSettings(process.env, readOptions(process.argv.slice(2)))
   if (settings.skypilotEndpoint !== null) return settings
-  const endpoint = endpointOfSkyConfig()
+  const endpoint = findEndpoint(null)
   // Read again, because what is not set follows from which SkyPilot it is.
   if (endpoint === null) return settings
   const env = { ...process.env, SKYPILOT_API_SERVER_ENDPOINT: endpoint }
