@@ -9,21 +9,23 @@ const htmx = createRequire(import.meta.url).resolve('htmx.org')
 const ofHtmx = (name: string): string =>
   fileURLToPath(new URL(name, `file://${htmx.replace(/dist\/.*$/, 'dist/')}`))
 
+const SCRIPT = 'text/javascript; charset=utf-8'
+
 /** Every file the pages load. A list, and no folder: nothing else can be asked for. */
-const FILES: Readonly<Record<string, { path: string; type: string }>> = {
-  'desk.css': { path: own('desk.css'), type: 'text/css; charset=utf-8' },
-  'desk.js': { path: own('desk.js'), type: 'text/javascript; charset=utf-8' },
-  'theme.js': { path: own('theme.js'), type: 'text/javascript; charset=utf-8' },
-  'icon.svg': { path: own('icon.svg'), type: 'image/svg+xml' },
-  'htmx.min.js': { path: ofHtmx('htmx.min.js'), type: 'text/javascript; charset=utf-8' },
-  'hx-sse.min.js': { path: ofHtmx('ext/hx-sse.min.js'), type: 'text/javascript; charset=utf-8' },
+const FILES: Readonly<Record<string, { paths: string[]; type: string }>> = {
+  'desk.css': { paths: [own('desk.css')], type: 'text/css; charset=utf-8' },
+  'desk.js': { paths: [own('desk.js')], type: SCRIPT },
+  'theme.js': { paths: [own('theme.js')], type: SCRIPT },
+  'icon.svg': { paths: [own('icon.svg')], type: 'image/svg+xml' },
+  // One file: htmx looks through the page as soon as it is loaded, and an extension that comes later is not asked.
+  'htmx.js': { paths: [ofHtmx('htmx.min.js'), ofHtmx('ext/hx-sse.min.js')], type: SCRIPT },
 }
 
 /** Serves the pages' files from memory. They may be kept, and are asked for again by their tag. */
 export function assets(): Hono {
   const app = new Hono()
-  for (const [name, { path, type }] of Object.entries(FILES)) {
-    const body = readFileSync(path)
+  for (const [name, { paths, type }] of Object.entries(FILES)) {
+    const body = Buffer.concat(paths.flatMap((path) => [readFileSync(path), Buffer.from('\n')]))
     const etag = `"${createHash('sha256').update(body).digest('hex').slice(0, 16)}"`
     app.get(`/assets/${name}`, (c) => {
       const headers = { 'Content-Type': type, 'Cache-Control': 'no-cache', ETag: etag }

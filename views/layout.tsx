@@ -33,8 +33,7 @@ export const Layout = ({
       <link rel="icon" href={paths.asset('icon.svg')} type="image/svg+xml" />
       <link rel="stylesheet" href={paths.asset('desk.css')} />
       <script src={paths.asset('theme.js')}></script>
-      <script src={paths.asset('htmx.min.js')} defer></script>
-      <script src={paths.asset('hx-sse.min.js')} defer></script>
+      <script src={paths.asset('htmx.js')} defer></script>
       <script src={paths.asset('desk.js')} defer></script>
     </head>
     <body>
