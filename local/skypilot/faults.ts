@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createMiddleware } from 'hono/factory'
 import { z } from 'zod'
+import type { JobRow } from './state.ts'
 
 /**
  * How the server can be told to misbehave, for tests.
@@ -23,8 +24,12 @@ export type Fault = z.infer<typeof Fault>
 
 export class Faults {
   #all: Array<Fault & { left: number }> = []
+  /** What queues show while they are stale. */
+  staleJobs: readonly JobRow[] = []
 
-  set(faults: readonly Fault[]): void {
+  /** Replaces all faults. `jobs` is how things stand now, for queues that go stale. */
+  set(faults: readonly Fault[], jobs: readonly JobRow[]): void {
+    this.staleJobs = jobs
     this.#all = faults.map((fault) => ({ ...fault, left: fault.times ?? Number.POSITIVE_INFINITY }))
   }
 
@@ -52,7 +57,7 @@ export const misbehave = (faults: Faults) =>
     if (faults.take(path, ['drop-before'])) return hangUp(c.env.incoming)
     if (faults.take(path, ['login-page'])) return c.html('<html><body>Sign in</body></html>')
     const refusal = faults.take(path, ['status'])
-    if (refusal) return c.text('Internal Server Error', asStatus(refusal.status))
+    if (refusal) return new Response('Internal Server Error', { status: refusal.status })
     await next()
     const late = faults.take(path, ['drop-after', 'delay', 'truncate'])
     if (late?.kind === 'drop-after') return hangUp(c.env.incoming)
@@ -71,9 +76,4 @@ async function half(response: Response): Promise<Response> {
 function hangUp(incoming: IncomingMessage): Promise<never> {
   incoming.socket.destroy()
   return new Promise(() => {})
-}
-
-const asStatus = (status: number): 500 | 503 | 429 | 401 => {
-  if (status === 503 || status === 429 || status === 401) return status
-  return 500
 }

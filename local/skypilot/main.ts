@@ -17,6 +17,8 @@ const server = await startLocalSkyPilot({
   home: values.home,
   host: values.host,
   port: Number(values.port),
+  log: (message, fields) =>
+    process.stderr.write(`${JSON.stringify({ at: new Date(), message, ...fields })}\n`),
   ...(values.slots === undefined ? {} : { slots: Number(values.slots) }),
 })
 process.stdout.write(`${JSON.stringify({ ready: true, url: server.url })}\n`)

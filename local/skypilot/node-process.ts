@@ -1,23 +1,28 @@
 import { spawn } from 'node:child_process'
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { type Identity, isAlive, isGroupAlive, parseStat, signalGroup, textOf } from './process-table.ts'
 
 /**
  * Runs one node of a job. Everything about it is a file, so that a server that comes back knows how it stands:
- * `claim` (made once: two of these can never both run the command), `pid`, `started` once setup is done, `exit`.
+ * `claim` (who runs it), `started` once setup is done, `exit`. The claim is a link, which is made at once and only
+ * once: of two wrappers of a node only one ever gets to the command, and none does after the server took the claim.
  */
 const WRAPPER = `
-mkdir "$1/claim" 2>/dev/null || exit 0
-echo $$ > "$1/pid.new" && mv "$1/pid.new" "$1/pid"
+boot=; stat=
+read -r boot 2>/dev/null < /proc/sys/kernel/random/boot_id
+read -r stat 2>/dev/null < /proc/$$/stat
+printf '%s\\n%s\\n%s\\n' "$$" "$boot" "$stat" > "$1/claim.$$" || exit 1
+ln "$1/claim.$$" "$1/claim" 2>/dev/null || { rm -f "$1/claim.$$"; exit 0; }
 finish() { echo "$1 $2" > "$3/exit.new" && mv "$3/exit.new" "$3/exit"; exit 0; }
-SHELL_OF_JOB=$(command -v bash || echo sh)
+shell=$(command -v bash || echo sh)
 cd "$1/../work" || finish run 1 "$1"
 if [ -f "$1/setup.sh" ]; then
-  "$SHELL_OF_JOB" "$1/setup.sh"; code=$?
+  "$shell" "$1/setup.sh"; code=$?
   [ $code -eq 0 ] || finish setup $code "$1"
 fi
 : > "$1/started"
-"$SHELL_OF_JOB" "$1/run.sh"
+"$shell" "$1/run.sh"
 finish run $? "$1"
 `
 
@@ -29,102 +34,102 @@ export interface NodeSpec {
   env: Record<string, string>
 }
 
+/** How a node stands. `unclaimed`: no process has begun it; `lost`: its process is gone without a word. */
 export type NodeStand =
-  | { kind: 'setting-up' | 'running' }
+  | { kind: 'unclaimed' | 'setting-up' | 'running' | 'lost' }
   | { kind: 'ended'; phase: 'setup' | 'run'; code: number }
-  | { kind: 'lost' }
 
-/** Starts a node's process as the leader of a group of its own, which outlives us. `onExit` is called at its end. */
-export function startNode(spec: NodeSpec, onExit: () => void): void {
+/**
+ * Starts a node's process as the leader of a group of its own, which outlives us.
+ * `onExit` is called at its end, with an error when there was no beginning.
+ */
+export function startNode(spec: NodeSpec, onExit: (error?: Error) => void): void {
   mkdirSync(spec.folder, { recursive: true })
   mkdirSync(join(spec.folder, '..', 'work'), { recursive: true })
-  if (spec.setup !== null) writeFileSync(join(spec.folder, 'setup.sh'), spec.setup)
-  writeFileSync(join(spec.folder, 'run.sh'), spec.run)
-  const log = openSync(join(spec.folder, 'output.log'), 'a')
-  const child = spawn('sh', ['-c', WRAPPER, 'skypilot-node', spec.folder], {
-    detached: true,
-    stdio: ['ignore', log, log],
-    env: spec.env,
-  })
-  closeSync(log)
-  child.on('exit', onExit)
-  child.on('error', onExit)
-  child.unref()
+  if (spec.setup !== null) writeScript(join(spec.folder, 'setup.sh'), spec.setup)
+  writeScript(join(spec.folder, 'run.sh'), spec.run)
+  const log = openSync(logOf(spec.folder), 'a')
+  try {
+    const child = spawn('sh', ['-c', WRAPPER, 'skypilot-node', spec.folder], {
+      detached: true,
+      stdio: ['ignore', log, log],
+      env: spec.env,
+    })
+    child.on('exit', () => onExit())
+    child.on('error', onExit)
+    child.unref()
+  } finally {
+    closeSync(log)
+  }
+}
+
+/** Another process of the node may be reading it already, and must not see half of it. */
+function writeScript(path: string, text: string): void {
+  writeFileSync(`${path}.new`, text)
+  renameSync(`${path}.new`, path)
 }
 
 /** How a node stands, from its files and the process table. */
 export function standOf(folder: string): NodeStand {
-  const exit = textOf(join(folder, 'exit'))
-  if (exit !== undefined) {
-    const [phase, code] = exit.trim().split(' ')
-    return { kind: 'ended', phase: phase === 'setup' ? 'setup' : 'run', code: Number(code) }
+  const text = textOf(join(folder, 'claim'))
+  if (text === undefined) return { kind: 'unclaimed' }
+  const ended = endOf(folder)
+  if (ended) return ended
+  const claim = parseClaim(text)
+  // It may have ended between the two looks.
+  if (!claim || !isAlive(claim)) return endOf(folder) ?? { kind: 'lost' }
+  return { kind: startedAt(folder) === undefined ? 'setting-up' : 'running' }
+}
+
+function endOf(folder: string): Extract<NodeStand, { kind: 'ended' }> | undefined {
+  const [phase, code] = textOf(join(folder, 'exit'))?.trim().split(' ') ?? []
+  if (phase === undefined || code === undefined) return undefined
+  return { kind: 'ended', phase: phase === 'setup' ? 'setup' : 'run', code: Number(code) }
+}
+
+/** Takes a node that no process has begun, so that none ever will. */
+export function forbid(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true })
+    writeFileSync(join(folder, 'claim'), '', { flag: 'wx' })
+  } catch {
+    // A process was quicker; it is dealt with like any other.
   }
-  if (!isOurs(pidOf(folder), folder))
-    return textOf(join(folder, 'exit')) === undefined ? { kind: 'lost' } : standOf(folder)
-  return { kind: existsSync(join(folder, 'started')) ? 'running' : 'setting-up' }
 }
 
-/** True once a process has taken the node: from then on it must not be started again. */
-export const isClaimed = (folder: string): boolean => existsSync(join(folder, 'claim'))
+/** When the node's command began and ended, in seconds since the epoch. */
+export const startedAt = (folder: string): number | undefined => changedAt(join(folder, 'started'))
+export const endedAt = (folder: string): number | undefined => changedAt(join(folder, 'exit'))
 
-export const pidOf = (folder: string): number | undefined => {
-  const text = textOf(join(folder, 'pid'))
-  return text === undefined ? undefined : Number(text)
-}
+/** Where a node's output is. */
+export const logOf = (folder: string): string => join(folder, 'output.log')
+
+/** The number of a node's process, while it lives or after. */
+export const pidOf = (folder: string): number | undefined => claimOf(folder)?.pid
 
 /** Signals the whole process group of a node. Does nothing when the number belongs to somebody else by now. */
 export function signalNode(folder: string, signal: NodeJS.Signals): void {
-  const pid = pidOf(folder)
-  if (pid !== undefined && isGroupOurs(pid, folder)) send(pid, signal)
+  const claim = claimOf(folder)
+  if (claim && isGroupAlive(claim)) signalGroup(claim.pid, signal)
 }
 
 /** Whether anything of a node's process group still runs. */
-export function isGroupAlive(folder: string): boolean {
-  const pid = pidOf(folder)
-  if (pid === undefined || !isGroupOurs(pid, folder) || !send(pid, 0)) return false
-  // A dead process that nobody has collected still answers to signals.
-  return process.platform !== 'linux' || membersOf(pid).length > 0
+export function isNodeAlive(folder: string): boolean {
+  const claim = claimOf(folder)
+  return claim !== undefined && isGroupAlive(claim)
 }
 
-function send(pid: number, signal: NodeJS.Signals | 0): boolean {
-  if (!Number.isSafeInteger(pid) || pid <= 1) return false
-  try {
-    process.kill(-pid, signal)
-    return true
-  } catch {
-    return false
-  }
+function claimOf(folder: string): Identity | undefined {
+  return parseClaim(textOf(join(folder, 'claim')) ?? '')
 }
 
-/** A number is not used again while its group lives; so only a living leader can show that it is not ours. */
-function isGroupOurs(pid: number, folder: string): boolean {
-  const args = textOf(`/proc/${pid}/cmdline`)
-  return args === undefined || args === '' || args.includes(folder)
+function parseClaim(text: string): Identity | undefined {
+  const [pid, boot, stat] = text.split('\n')
+  if (!pid) return undefined
+  return { pid: Number(pid), boot: boot ?? '', start: stat ? parseStat(stat).start : '' }
 }
 
-/** The living processes of a group, by Linux's own table. */
-function membersOf(group: number): number[] {
-  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name))
-  return pids.map(Number).filter((pid) => {
-    const stat = textOf(`/proc/${pid}/stat`)
-    // The command is in brackets and may hold anything; the fields after it are: state, parent, group.
-    const [state, , pgrp] = stat?.slice(stat.lastIndexOf(')') + 2).split(' ') ?? []
-    return Number(pgrp) === group && state !== 'Z' && state !== 'X'
-  })
-}
-
-/** Is this process the wrapper of this node? A number alone proves nothing: they are used again. */
-function isOurs(pid: number | undefined, folder: string): boolean {
-  if (pid === undefined) return false
-  const args = textOf(`/proc/${pid}/cmdline`)
-  if (args !== undefined) return args.includes(folder)
-  return process.platform !== 'linux' && send(pid, 0)
-}
-
-function textOf(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return undefined
-  }
+function changedAt(path: string): number | undefined {
+  const { mtimeMs } = statSync(path, { throwIfNoEntry: false }) ?? {}
+  return mtimeMs === undefined ? undefined : mtimeMs / 1_000
 }

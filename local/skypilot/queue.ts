@@ -1,6 +1,7 @@
 import { z } from 'zod'
-import { taskIdOf, taskOf } from './jobs.ts'
+import { taskOf } from './jobs.ts'
 import type { JobRow } from './state.ts'
+import { taskIdOf } from './surroundings.ts'
 
 const list = <T extends z.ZodType>(item: T) => z.array(item).nullish()
 
@@ -39,7 +40,7 @@ export function queueAnswer(jobs: readonly JobRow[], query: QueueBody, userId: s
     total: matching.length,
     total_no_filter: visible.length,
     status_counts: counts,
-    infra_options: [INFRA],
+    infra_options: matching.length === 0 ? [] : [INFRA],
   }
 }
 
@@ -62,7 +63,7 @@ function like(text: string, part: string): boolean {
     .replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`)
     .replaceAll('_', '.')
     .replaceAll('%', '.*')
-  return new RegExp(pattern, 'i').test(text)
+  return new RegExp(pattern, 'is').test(text)
 }
 
 function trimmed(record: Record<string, unknown>, fields: readonly string[] | null | undefined) {

@@ -37,6 +37,7 @@ interface Entry {
   record: RequestRecord
   done: PromiseWithResolvers<void>
   log: string[]
+  isRead: boolean
 }
 
 export interface Submission {
@@ -47,9 +48,13 @@ export interface Submission {
   /** Wait so long before the effect. A request can be cancelled until then. */
   holdMs: number
   work: (say: (line: string) => void) => unknown
+  /** Only looks. Its result may be large and is forgotten sooner. */
+  isRead?: boolean
 }
 
 const KEPT_MAX = 5_000
+const READS_KEPT_MAX = 500
+const READS_CHARS_MAX = 32 * 1024 * 1024
 
 /** The request table. Like the real one it is forgotten at every start, and that says nothing about the work. */
 export class RequestTable {
@@ -77,10 +82,10 @@ export class RequestTable {
       finished_at: null,
       file_mounts_blob_id: null,
     }
-    const entry: Entry = { record, done: Promise.withResolvers(), log: [] }
+    const entry: Entry = { record, done: Promise.withResolvers(), log: [], isRead: given.isRead ?? false }
     this.#entries.set(id, entry)
     this.#forgetOldest()
-    setTimeout(() => this.#run(entry, given), given.holdMs)
+    setTimeout(() => void this.#run(entry, given), given.holdMs)
     return id
   }
 
@@ -122,14 +127,17 @@ export class RequestTable {
     })
   }
 
-  #run(entry: Entry, given: Submission): void {
+  async #run(entry: Entry, given: Submission): Promise<void> {
     if (isOver(entry.record)) return
     entry.record.status = 'RUNNING'
     try {
-      const value = given.work((line) => entry.log.push(line)) ?? null
+      const value = (await given.work((line) => entry.log.push(line))) ?? null
+      // A cancelled request has no result, whatever it did.
+      if (isOver(entry.record)) return
       entry.record.return_value = JSON.stringify(value)
       this.#end(entry, 'SUCCEEDED')
     } catch (error) {
+      if (isOver(entry.record)) return
       const type = error instanceof RequestFailure ? error.type : 'RuntimeError'
       const message = error instanceof Error ? error.message : String(error)
       entry.record.error = JSON.stringify({ object: '', type, message })
@@ -143,7 +151,18 @@ export class RequestTable {
     entry.done.resolve()
   }
 
+  /** The oldest go first. What only looked is soon of no use, and would fill the memory. */
   #forgetOldest(): void {
+    const reads = [...this.#entries].filter(([, { isRead }]) => isRead)
+    let chars = reads.reduce((sum, [, { record }]) => sum + record.return_value.length, 0)
+    let left = reads.length
+    for (const [id, { record }] of reads) {
+      if (left <= READS_KEPT_MAX && chars <= READS_CHARS_MAX) break
+      if (!isOver(record)) continue
+      left -= 1
+      chars -= record.return_value.length
+      this.#entries.delete(id)
+    }
     for (const [id, { record }] of this.#entries) {
       if (this.#entries.size <= KEPT_MAX) return
       if (isOver(record)) this.#entries.delete(id)

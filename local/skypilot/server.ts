@@ -1,7 +1,8 @@
 import { availableParallelism } from 'node:os'
-import { serve } from '@hono/node-server'
+import { resolve } from 'node:path'
+import { createAdaptorServer } from '@hono/node-server'
 import { Faults } from './faults.ts'
-import { Jobs } from './jobs.ts'
+import { Jobs, type Log } from './jobs.ts'
 import { RequestTable } from './requests.ts'
 import { createRoutes } from './routes.ts'
 import { State } from './state.ts'
@@ -16,6 +17,7 @@ export interface LocalSkyPilotOptions {
   slots?: number
   /** How long a job may take to end when it is told to; then it is killed. */
   graceMs?: number
+  log?: Log
 }
 
 export interface LocalSkyPilot {
@@ -29,22 +31,36 @@ const GRACE_MS = 10_000
 
 /** Starts a SkyPilot-compatible API server whose managed jobs are processes of this machine. */
 export async function startLocalSkyPilot(options: LocalSkyPilotOptions): Promise<LocalSkyPilot> {
-  const { home, host = '127.0.0.1', graceMs = GRACE_MS } = options
+  const { host = '127.0.0.1', graceMs = GRACE_MS, log = () => {} } = options
+  const home = resolve(options.home)
   const state = new State(home)
-  const jobs = new Jobs(state, { home, graceMs, slots: options.slots ?? Math.max(2, availableParallelism()) })
-  const app = createRoutes({ state, jobs, requests: new RequestTable(), faults: new Faults() })
-  const bound = Promise.withResolvers<number>()
-  const server = serve({ fetch: app.fetch, hostname: host, port: options.port }, (info) =>
-    bound.resolve(info.port),
-  )
-  server.on('error', bound.reject)
-  const port = await bound.promise
+  const slots = options.slots ?? Math.max(1, availableParallelism())
+  const jobs = new Jobs(state, { home, graceMs, slots, log })
+  const closing = new AbortController()
+  const parts = { state, jobs, requests: new RequestTable(), faults: new Faults(), closing: closing.signal }
+  const server = createAdaptorServer({ fetch: createRoutes(parts).fetch })
+  const listening = Promise.withResolvers<void>()
+  server.once('error', listening.reject)
+  server.listen(options.port, host, () => listening.resolve())
+  try {
+    await listening.promise
+  } catch (error) {
+    state.close()
+    throw error
+  }
+  const address = server.address()
+  const port = typeof address === 'object' && address ? address.port : options.port
+  // Not before: a server that cannot listen must leave the jobs to the one that can.
+  jobs.start()
+  const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+  log('serving', { url, home, slots })
   return {
-    url: `http://${host}:${port}`,
+    url,
     port,
     async close() {
       jobs.close()
-      const closed = new Promise((resolve) => server.close(resolve))
+      closing.abort()
+      const closed = new Promise((done) => server.close(done))
       if ('closeAllConnections' in server) server.closeAllConnections()
       await closed
       state.close()

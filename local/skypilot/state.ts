@@ -4,6 +4,8 @@ import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import { z } from 'zod'
 
 const SCHEMA = `
+  -- One server at a time: the lock ends with the process that holds it, however that ends.
+  pragma locking_mode = exclusive;
   pragma journal_mode = wal;
   pragma synchronous = full;
   create table if not exists job (
@@ -22,9 +24,11 @@ const SCHEMA = `
     user_hash text not null,
     user_name text not null
   ) strict;
+  create index if not exists live_job on job (job_id) where schedule_state <> 'DONE';
   create table if not exists event (
     job_id integer not null, status text not null, reason text not null, at real not null
   ) strict;
+  create index if not exists event_of_job on event (job_id);
   -- What really happened, in order: the ground truth that tests compare with.
   create table if not exists ledger (
     seq integer primary key autoincrement, at real not null, effect text not null, job_id integer, name text, detail text
@@ -72,41 +76,74 @@ const now = (): number => Date.now() / 1_000
 /** The durable part of the server: jobs, their time lines, and the ledger of effects. One process writes it. */
 export class State {
   readonly #db: DatabaseSync
+  /** Asked for many times a second, and changed seldom. */
+  #live: JobRow[] | undefined
 
   constructor(home: string) {
     mkdirSync(home, { recursive: true, mode: 0o700 })
-    this.#db = new DatabaseSync(join(home, 'skypilot.db'))
-    this.#db.exec(SCHEMA)
+    this.#db = new DatabaseSync(join(home, 'skypilot.db'), { timeout: 1_000 })
+    try {
+      this.#db.exec(SCHEMA)
+    } catch (error) {
+      this.#db.close()
+      throw new Error(`cannot use ${home}: does another server run there?`, { cause: error })
+    }
   }
 
   close(): void {
     this.#db.close()
   }
 
+  /** Writes all of it or nothing. */
+  #together<T>(work: () => T): T {
+    this.#live = undefined
+    this.#db.exec('begin immediate')
+    try {
+      const result = work()
+      this.#db.exec('commit')
+      return result
+    } catch (error) {
+      // A full disk may have ended the transaction already.
+      if (this.#db.isTransaction) this.#db.exec('rollback')
+      throw error
+    }
+  }
+
+  /** Takes a job in, to wait for its turn. */
   addJob(given: Pick<JobRow, 'name' | 'task' | 'yaml' | 'user_hash' | 'user_name'>): number {
-    const { lastInsertRowid } = this.#run(
-      `insert into job (name, task, yaml, status, schedule_state, submitted_at, user_hash, user_name)
-       values (?, ?, ?, 'PENDING', 'WAITING', ?, ?, ?)`,
-      given.name,
-      given.task,
-      given.yaml,
-      now(),
-      given.user_hash,
-      given.user_name,
-    )
-    const jobId = Number(lastInsertRowid)
-    this.note('submitted', jobId, given.name)
-    return jobId
+    return this.#together(() => {
+      const { lastInsertRowid } = this.#run(
+        `insert into job (name, task, yaml, status, schedule_state, submitted_at, user_hash, user_name)
+         values (?, ?, ?, 'PENDING', 'WAITING', ?, ?, ?)`,
+        given.name,
+        given.task,
+        given.yaml,
+        now(),
+        given.user_hash,
+        given.user_name,
+      )
+      const jobId = Number(lastInsertRowid)
+      this.#run('insert into event values (?, ?, ?, ?)', jobId, 'PENDING', 'Job has been submitted', now())
+      this.#note('submitted', jobId, given.name)
+      return jobId
+    })
   }
 
   /** Changes a job; a new status is also a line of its time line and of the ledger. */
-  change(jobId: number, change: JobChange, reason: string): void {
+  change(job: Pick<JobRow, 'job_id' | 'name'>, change: JobChange, reason: string): void {
     const columns = Object.entries(change).filter(([, value]) => value !== undefined)
     const sets = columns.map(([column]) => `${column} = ?`).join(', ')
-    this.#run(`update job set ${sets} where job_id = ?`, ...columns.map(([, value]) => value), jobId)
-    if (change.status === undefined) return
-    this.#run('insert into event values (?, ?, ?, ?)', jobId, change.status, reason, now())
-    this.note(change.status.toLowerCase(), jobId, this.job(jobId)?.name ?? null, reason)
+    this.#together(() => {
+      this.#run(`update job set ${sets} where job_id = ?`, ...columns.map(([, value]) => value), job.job_id)
+      if (change.status === undefined) return
+      this.#run('insert into event values (?, ?, ?, ?)', job.job_id, change.status, reason, now())
+      this.#note(change.status.toLowerCase(), job.job_id, job.name, reason)
+    })
+  }
+
+  /** One more line of the ledger. */
+  note(effect: string, job: Pick<JobRow, 'job_id' | 'name'>, detail: string): void {
+    this.#together(() => this.#note(effect, job.job_id, job.name, detail))
   }
 
   job(jobId: number): JobRow | undefined {
@@ -119,8 +156,9 @@ export class State {
   }
 
   /** Jobs that are not over, oldest first: the order of the queue. */
-  live(): JobRow[] {
-    return this.#rows(JobRow, "select * from job where schedule_state <> 'DONE' order by job_id")
+  live(): readonly JobRow[] {
+    this.#live ??= this.#rows(JobRow, "select * from job where schedule_state <> 'DONE' order by job_id")
+    return this.#live
   }
 
   events(jobId: number, limit: number): Array<z.infer<typeof EventRow>> {
@@ -132,7 +170,11 @@ export class State {
     )
   }
 
-  note(effect: string, jobId: number | null, name: string | null, detail: string | null = null): void {
+  ledger(): Array<z.infer<typeof LedgerRow>> {
+    return this.#rows(LedgerRow, 'select * from ledger order by seq')
+  }
+
+  #note(effect: string, jobId: number, name: string, detail: string | null = null): void {
     this.#run(
       'insert into ledger (at, effect, job_id, name, detail) values (?, ?, ?, ?, ?)',
       now(),
@@ -141,10 +183,6 @@ export class State {
       name,
       detail,
     )
-  }
-
-  ledger(): Array<z.infer<typeof LedgerRow>> {
-    return this.#rows(LedgerRow, 'select * from ledger order by seq')
   }
 
   #run(sql: string, ...values: SQLInputValue[]) {
