@@ -9,7 +9,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
-          include: ['test/{core,skypilot,views,runtime,local,api}/**/*.test.{ts,tsx}'],
+          include: ['test/{core,skypilot,views,runtime,local,api,activities}/**/*.test.{ts,tsx}'],
           testTimeout: 30_000,
         },
       },
@@ -17,7 +17,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'stack',
-          include: ['test/{store,activities,workflows,sdk,e2e}/**/*.test.{ts,tsx}'],
+          include: ['test/{store,workflows,sdk,e2e}/**/*.test.{ts,tsx}'],
           testTimeout: 120_000,
           hookTimeout: 180_000,
           fileParallelism: false,

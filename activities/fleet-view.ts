@@ -30,8 +30,16 @@ export class FleetView {
 
   /** Expects news of a job that an experiment waits for. */
   track(jobId: number, jobName: string): void {
-    if (!this.#tracked.has(jobId) && !this.#over.has(jobId))
-      this.#tracked.set(jobId, { jobName, told: '', misses: 0 })
+    if (!this.#tracked.has(jobId) && !this.#over.has(jobId)) this.#again(jobId, jobName, 0)
+  }
+
+  /**
+   * Compares what was told with what an experiment shows, some time after: should news have been lost on the way,
+   * or been taken for old because two clocks differ, they are told again.
+   */
+  audit(jobId: number, jobName: string, shown: string): void {
+    const told = this.#tracked.get(jobId)?.told
+    if (told === undefined || !told.startsWith(`${shown}|`)) this.#again(jobId, jobName, 0)
   }
 
   /** Jobs that were live and are not in this list of live ones: they have ended, or are lost. */

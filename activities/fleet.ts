@@ -99,7 +99,9 @@ async function expectNews(deps: FleetDeps, view: FleetView, sinceMs: number | nu
   let known = sinceMs
   await quietly(deps, 'reading live attempts', async () => {
     const since = sinceMs === null ? null : sinceMs - WRITES_LATE_MS
-    for (const { jobId, jobName } of await listLiveAttempts(deps.db, since)) view.track(jobId, jobName)
+    for (const { jobId, jobName, status } of await listLiveAttempts(deps.db, since))
+      if (since === null) view.audit(jobId, jobName, status)
+      else view.track(jobId, jobName)
     known = askedAtMs
   })
   return known

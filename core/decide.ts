@@ -50,7 +50,7 @@ function decideIdle(state: Experiment): Action {
   const last = state.attempt?.progress
   switch (state.desired.state) {
     case 'STOPPED':
-      return wait(state.attempt === null ? 'never started' : `stopped${lastEnd(state)}`)
+      return wait(state.attempt === null ? 'never started' : sayStopped(state))
     case 'TERMINATED':
       return wait('terminated')
     case 'RUNNING':
@@ -59,11 +59,17 @@ function decideIdle(state: Experiment): Action {
   }
 }
 
-function lastEnd(state: Experiment): string {
+/** Who stopped it and why, where that is what ended the last run; else how the last run ended. */
+function sayStopped(state: Experiment): string {
   const last = state.attempt?.progress
-  return last?.phase === 'ended' && last.verdict.outcome !== 'cancelled'
-    ? `; the last run: ${sayVerdict(last.verdict)}`
-    : ''
+  if (
+    last?.phase === 'ended' &&
+    last.verdict.outcome !== 'cancelled' &&
+    last.verdict.outcome !== 'never-started'
+  )
+    return `stopped; the last run: ${sayVerdict(last.verdict)}`
+  const { actor, reason } = state.desired
+  return `stopped by ${actor}${reason === null ? '' : `: ${reason}`}`
 }
 
 function decideLive(state: Experiment, attempt: Attempt, nowMs: number): Action {

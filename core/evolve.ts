@@ -7,6 +7,7 @@ import {
   type Experiment,
   liveAttempt,
   type JobView,
+  NEVER,
   PAST_KEPT_MAX,
   type Progress,
   record,
@@ -184,6 +185,7 @@ function lookedEmpty(state: Experiment, atMs: number): Experiment {
   }
 }
 
+/** A job that is known to exist and was not looked at yet: any look at it is newer, also one that began earlier. */
 const unseen = (atMs: number): JobView => ({
   status: 'PENDING',
   details: null,
@@ -191,7 +193,7 @@ const unseen = (atMs: number): JobView => ({
   startedAtMs: null,
   endedAtMs: null,
   recoveries: 0,
-  seenAtMs: atMs,
+  seenAtMs: NEVER,
 })
 
 function jobFound(state: Experiment, jobId: number, atMs: number): Experiment {

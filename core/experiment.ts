@@ -34,9 +34,11 @@ export interface JobView {
   startedAtMs: number | null
   endedAtMs: number | null
   recoveries: number
-  /** When SkyDeck saw it, by the worker's clock. */
+  /** When SkyDeck saw it, by the worker's clock; NEVER before the first look. */
   seenAtMs: number
 }
+
+export const NEVER = 0
 
 /**
  * How far an attempt has come. A union, so that "two jobs" cannot be written down.

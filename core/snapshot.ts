@@ -1,4 +1,11 @@
-import type { Attempt, Experiment, JobView, LogEvent, Verdict } from './experiment.ts'
+import {
+  type Attempt,
+  type Experiment,
+  type JobView,
+  type LogEvent,
+  NEVER,
+  type Verdict,
+} from './experiment.ts'
 import { explain, type Phase } from './explain.ts'
 import type { DesiredState, Spec } from './spec.ts'
 
@@ -100,7 +107,7 @@ function attemptSnapshot(attempt: Attempt): AttemptSnapshot {
 const jobColumns = (job: JobView | null) => ({
   submittedAtMs: job?.submittedAtMs ?? null,
   startedAtMs: job?.startedAtMs ?? null,
-  seenAtMs: job?.seenAtMs ?? null,
+  seenAtMs: job === null || job.seenAtMs === NEVER ? null : job.seenAtMs,
   recoveries: job?.recoveries ?? 0,
 })
 

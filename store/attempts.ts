@@ -59,7 +59,7 @@ export const getAttemptByJob = (db: Queryable, jobId: number): Promise<AttemptRo
     [jobId],
   )
 
-const LiveAttempt = z.object({ jobId: z.int(), jobName: z.string() })
+const LiveAttempt = z.object({ jobId: z.int(), jobName: z.string(), status: z.string() })
 
 /** Jobs that are not known to have ended, of attempts written since a time; of all attempts without one. */
 export const listLiveAttempts = (
@@ -69,7 +69,7 @@ export const listLiveAttempts = (
   many(
     db,
     LiveAttempt,
-    `select job_id as "jobId", job_name as "jobName" from attempt
+    `select job_id as "jobId", job_name as "jobName", status from attempt
      where phase = 'active' and job_id is not null and ($1::timestamptz is null or changed_at >= $1)`,
     [changedSinceMs === null ? null : new Date(changedSinceMs)],
   )

@@ -138,6 +138,17 @@ test('a job with our name that nobody launched here is adopted', () => {
   expect(state.attempt).toMatchObject({ run: 1, attempt: 1, progress: { phase: 'active', jobId: 5 } })
 })
 
+test('a look that began before the launch was known to have made a job still counts', () => {
+  const requested = after(
+    want(fresh(), 'RUNNING'),
+    { kind: 'launchIntended', atMs: T },
+    { kind: 'launchRequested', requestId: 'r', atMs: T },
+  )
+  const found = after(requested, { kind: 'jobFound', jobId: 7, atMs: T + 500 })
+  const told = after(found, seen(7, 'RUNNING'))
+  expect(told.attempt?.progress).toMatchObject({ phase: 'active', job: { status: 'RUNNING', seenAtMs: T } })
+})
+
 test('an ended job seen alive by an old look stays ended', () => {
   expect(after(ended('SUCCEEDED'), seen(7, 'RUNNING')).attempt?.progress.phase).toBe('ended')
 })

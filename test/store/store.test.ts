@@ -147,7 +147,9 @@ describe('the projection', () => {
   test('live jobs are found by what changed lately, and by their job id', async () => {
     const { id } = (await reserve('exp'))!
     await put(running(fresh(id, 'exp')))
-    expect(await listLiveAttempts(db, null)).toEqual([{ jobId: 7, jobName: `exp-${id}.1.1` }])
+    expect(await listLiveAttempts(db, null)).toEqual([
+      { jobId: 7, jobName: `exp-${id}.1.1`, status: 'PENDING' },
+    ])
     expect(await listLiveAttempts(db, Date.now() - 60_000)).toHaveLength(1)
     expect(await listLiveAttempts(db, Date.now() + 60_000)).toHaveLength(0)
     expect(await getAttemptByJob(db, 7)).toMatchObject({ experimentId: id })
