@@ -1,0 +1,209 @@
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { describe, expect, test } from 'vitest'
+import { PHASES, type Phase } from '../../core/explain.ts'
+import type { Spec } from '../../core/spec.ts'
+import { type DetailProps, DetailPage } from '../../views/detail.tsx'
+import { ActivityPage } from '../../views/events.tsx'
+import { FormPage, type FormValues, PreviewLine } from '../../views/form.tsx'
+import type { Frame } from '../../views/layout.tsx'
+import { ListPage } from '../../views/list.tsx'
+import { LogPage } from '../../views/log.tsx'
+import type { AttemptView, EventView, ExperimentView } from '../../views/model.ts'
+import { Notice, ProblemPage } from '../../views/notice.tsx'
+
+const NOW = 1_800_000_000_000
+const HOSTILE = `"><script>alert(1)</script><img src=x onerror=alert(2)>'`
+
+const spec: Spec = {
+  command: { form: 'template', template: `echo ${HOSTILE} {flags}`, flagStyle: 'key=value' },
+  flags: { text: HOSTILE },
+  nodes: 2,
+  gpus: 8,
+  accelerator: HOSTILE,
+  cloud: null,
+  instanceType: null,
+  spot: false,
+  setup: HOSTILE,
+  envs: { A: HOSTILE },
+}
+const experiment = (id: number, phase: Phase): ExperimentView => ({
+  id,
+  name: `exp-${id}-with-a-name-that-is-far-too-long-to-be-shown-whole`,
+  description: HOSTILE,
+  spec,
+  desiredState: 'RUNNING',
+  desiredActor: HOSTILE,
+  desiredReason: HOSTILE,
+  desiredAtMs: NOW - 5_000,
+  run: 1,
+  phase,
+  why: HOSTILE,
+  status: HOSTILE,
+  jobId: id,
+  exitCode: 3,
+  createdAtMs: NOW - 90_000,
+  updatedAtMs: NOW - 4_000,
+  seenAtMs: NOW - 1_000,
+})
+const attempt: AttemptView = {
+  run: 1,
+  attempt: 2,
+  jobName: 'exp-1.1.2',
+  jobId: 7,
+  status: HOSTILE,
+  outcome: 'failed',
+  blame: 'code',
+  exitCode: 3,
+  reason: HOSTILE,
+  command: HOSTILE,
+  recoveries: 2,
+  createdAtMs: NOW - 60_000,
+  startedAtMs: NOW - 50_000,
+  endedAtMs: null,
+}
+const event: EventView = {
+  experimentId: 1,
+  experimentName: 'exp',
+  seq: 1,
+  atMs: NOW - 3_000,
+  kind: 'incident',
+  actor: HOSTILE,
+  text: HOSTILE,
+}
+const frame: Frame = {
+  nowMs: NOW,
+  sources: [{ name: 'skypilot', triedAtMs: NOW, okAtMs: NOW - 240_000, error: HOSTILE }],
+  temporalUiUrl: 'http://127.0.0.1:8233',
+  section: 'experiments',
+}
+const values: FormValues = {
+  name: HOSTILE,
+  description: HOSTILE,
+  command: HOSTILE,
+  flag_style: 'key=value',
+  flags: HOSTILE,
+  nodes: HOSTILE,
+  gpus: '0',
+  accelerator: '',
+  setup: HOSTILE,
+  envs: HOSTILE,
+  base_command: '',
+  tool_path: '',
+  git_branch: '',
+  cloud: '',
+  instance_type: '',
+  spot: true,
+  start: true,
+}
+const detail = (phase: Phase): DetailProps => ({
+  frame,
+  of: experiment(1, phase),
+  attempts: [attempt],
+  events: [event],
+  workflowUrl: 'http://127.0.0.1:8233/namespaces/default/workflows/experiment-1',
+})
+const list = { frame, query: { q: HOSTILE, phase: undefined, page: 1 }, pageSize: 100 }
+
+const PAGES: Record<string, unknown> = {
+  'the first run': (
+    <ListPage {...list} query={{ q: '', phase: undefined, page: 1 }} rows={[]} counts={new Map()} />
+  ),
+  'nothing found': (
+    <ListPage {...list} query={{ q: 'x', phase: 'failed', page: 1 }} rows={[]} counts={new Map()} />
+  ),
+  'the list': (
+    <ListPage
+      {...list}
+      rows={PHASES.map((phase, at) => experiment(at + 1, phase))}
+      counts={new Map(PHASES.map((phase) => [phase, 200]))}
+    />
+  ),
+  ...Object.fromEntries(PHASES.map((phase) => [`one that is ${phase}`, <DetailPage {...detail(phase)} />])),
+  'a new one': <FormPage frame={frame} values={values} errors={new Map()} editing={null} />,
+  'an edit with errors': (
+    <FormPage
+      frame={frame}
+      values={values}
+      errors={new Map([['name', HOSTILE]])}
+      editing={{ id: 1, name: 'exp' }}
+    />
+  ),
+  'a log': <LogPage frame={frame} name="exp" experimentId={1} lines={[HOSTILE, 'two']} />,
+  'the activity': <ActivityPage frame={frame} events={[event]} limit={1} />,
+  'a problem': <ProblemPage frame={frame} status={503} detail={HOSTILE} requestId="r" />,
+  'a notice': <Notice text={HOSTILE} />,
+  'a preview': <PreviewLine line={HOSTILE} problem={HOSTILE} />,
+}
+
+/** An element of hono's JSX writes itself. */
+// oxlint-disable-next-line typescript/no-base-to-string
+const draw = (page: unknown): string => String(page)
+
+const guidance = readFileSync(
+  createRequire(import.meta.url)
+    .resolve('htmx.org')
+    .replace(/dist\/.*$/, 'dist/skills/htmx-guidance.md'),
+  'utf8',
+)
+const attributesOf = (html: string): string[] =>
+  [...html.matchAll(/<[a-z][^>]*>/g)].flatMap(([tag]) =>
+    [...tag.replaceAll(/"[^"]*"/g, '""').matchAll(/\s([a-z][-:\w]*)/g)].map(([, name]) => name ?? ''),
+  )
+const valuesOf = (html: string, name: string): string[] =>
+  [...html.matchAll(new RegExp(`\\s${name}="([^"]*)"`, 'g'))].map(([, value]) => value ?? '')
+
+describe.each(Object.entries(PAGES))('%s', (_name, page) => {
+  const html = draw(page)
+
+  test('shows foreign text as text', () => {
+    expect(html).not.toContain('<script>alert')
+    expect(html).not.toContain('<img src=x')
+  })
+
+  test('keeps to what the content policy allows: nothing inline', () => {
+    const attributes = attributesOf(html)
+    expect(attributes.filter((name) => /^on|^style$/.test(name))).toEqual([])
+    expect([...html.matchAll(/<script(?![^>]*\ssrc=)/g)]).toEqual([])
+    expect(html).not.toContain('javascript:')
+  })
+
+  test('uses no attribute that htmx does not know', () => {
+    const used = attributesOf(html).filter((name) => name.startsWith('hx-'))
+    const unknown = used.filter((name) => !guidance.includes(name.split(':', 1)[0] ?? name))
+    expect(unknown).toEqual([])
+  })
+
+  test('has each id once, and every target that it names', () => {
+    const ids = valuesOf(html, 'id')
+    expect(ids.filter((id, at) => ids.indexOf(id) !== at)).toEqual([])
+    const inside = html.includes('<html')
+      ? valuesOf(html, 'hx-target').filter((each) => each.startsWith('#'))
+      : []
+    expect(inside.filter((target) => !ids.includes(target.slice(1)))).toEqual([])
+  })
+
+  test('names every field and every button', () => {
+    const labelled = valuesOf(html, 'for')
+    const fields = [...html.matchAll(/<(?:input|textarea|select)[^>]*>/g)].map(([tag]) => tag)
+    const visible = fields.filter((tag) => !tag.includes('type="hidden"') && !tag.includes('name="start"'))
+    const ids = visible.map((tag) => valuesOf(tag, 'id')[0])
+    expect(ids.filter((id) => id === undefined || !labelled.includes(id))).toEqual([])
+    const buttons = [...html.matchAll(/<button[^>]*>(.*?)<\/button>/gs)].map(([, inner]) => inner ?? '')
+    expect(buttons.filter((inner) => inner.replaceAll(/<[^>]*>/g, '').trim().length < 2)).toEqual([])
+  })
+})
+
+test('a button that cannot be pressed says why', () => {
+  const html = draw(<DetailPage {...detail('running')} />)
+  expect(html).toMatch(/disabled[^>]*title="RUNNING is wanted already"/)
+})
+
+test('both the wanted and the seen state are shown while they differ', () => {
+  const stopping = {
+    ...detail('stopping'),
+    of: { ...experiment(1, 'stopping'), desiredState: 'STOPPED' as const },
+  }
+  const html = draw(<DetailPage {...stopping} />)
+  expect(html).toMatch(/class="status stopping".*STOPPED/s)
+})
