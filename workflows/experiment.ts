@@ -8,7 +8,7 @@ import { explain, phaseOf } from '../core/explain.ts'
 import { isExperiment, isFact } from '../core/guards.ts'
 import { snapshotOf } from '../core/snapshot.ts'
 import * as messages from './definitions.ts'
-import { perform, type Step } from './perform.ts'
+import { perform, type Step, summaryOf } from './perform.ts'
 
 const projection = wf.proxyActivities<Activities>({
   startToCloseTimeout: '20s',
@@ -146,7 +146,8 @@ async function keepProjecting(state: Read<Experiment>, learn: (fact: Fact) => vo
   for (;;) {
     await wf.condition(() => !isProjected(state()))
     const snapshot = snapshotOf(state(), Date.now())
-    await projection.project(snapshot)
+    const summary = summaryOf(`${snapshot.phase}: ${snapshot.why}`)
+    await projection.project.executeWithOptions({ summary }, [snapshot])
     learn({ kind: 'projected', revision: snapshot.revision, lastSeq: snapshot.events.at(-1)?.seq ?? 0 })
   }
 }

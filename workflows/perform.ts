@@ -72,33 +72,40 @@ const isRefusal = (error: ActivityFailure): boolean =>
 
 const unsure = (reason: string): Fact[] => [{ kind: 'launchUnsure', reason, atMs: Date.now() }]
 
+/** What Temporal's pages show beside an activity: one line, of which they take 200 bytes. */
+export const summaryOf = (why: string): string => (why.split('\n', 1)[0] ?? '').slice(0, 100)
+
 async function attempt(state: Experiment, action: Step): Promise<Fact[]> {
+  const summary = summaryOf(action.why)
   switch (action.kind) {
     case 'launch':
-      return learned(await requestLaunch(state))
+      return learned(await requestLaunch(state, summary))
     case 'follow':
-      return learned(await following.followLaunch(action.requestId))
+      return learned(await following.followLaunch.executeWithOptions({ summary }, [action.requestId]))
     case 'abort':
-      await quick.abortLaunch(action.requestId)
+      await quick.abortLaunch.executeWithOptions({ summary }, [action.requestId])
       return unsure('the launch was aborted')
     case 'look':
-      return learned(await quick.lookForLaunch(state.attempt?.jobName ?? ''))
+      return learned(
+        await quick.lookForLaunch.executeWithOptions({ summary }, [state.attempt?.jobName ?? '']),
+      )
     case 'cancel':
-      await quick.cancelJob(action.jobId)
+      await quick.cancelJob.executeWithOptions({ summary }, [action.jobId])
       return [{ kind: 'cancelAsked', jobId: action.jobId, atMs: Date.now() }]
   }
 }
 
-async function requestLaunch(state: Experiment): Promise<LaunchOutcome> {
+async function requestLaunch(state: Experiment, summary: string): Promise<LaunchOutcome> {
   const current = state.attempt
   if (!current) throw new Error('a launch needs an attempt whose identity is fixed')
   const task = buildTask(identityOf(state, current), state.spec)
   const unsureBefore = current.progress.phase === 'intended' && current.progress.unsure
-  return launching.requestLaunch({
+  const order = {
     name: current.jobName,
     task: taskYaml({ ...task, name: current.jobName }),
     unsureBefore,
-  })
+  }
+  return launching.requestLaunch.executeWithOptions({ summary: `${summary}: ${current.jobName}` }, [order])
 }
 
 function learned(outcome: LaunchOutcome): Fact[] {
