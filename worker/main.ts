@@ -19,6 +19,9 @@ const codePath = (path: string): string => fileURLToPath(new URL(path, import.me
 /** Every follow of a launch holds a slot for minutes, so there are many; a slot costs next to nothing. */
 const QUICK_ACTIVITIES_MAX = 500
 const LAUNCHES_MAX = 8
+
+/** A cached workflow saves a replay of its short history; most experiments rest most of the time. */
+const CACHED_WORKFLOWS_MAX = 500
 const DRAIN_MS = 5_000
 
 const settings = readSettings()
@@ -84,6 +87,7 @@ function createWorkers(
       workflowBundle: { codePath: codePath('../workflow-bundle.js') },
       dataConverter: { payloadConverterPath: codePath('../workflows/payload-converter.js') },
       maxConcurrentActivityTaskExecutions: QUICK_ACTIVITIES_MAX,
+      maxCachedWorkflows: CACHED_WORKFLOWS_MAX,
     }),
     Worker.create({
       ...common,
