@@ -13,7 +13,7 @@ import { isTerminalManaged } from '../../skypilot/statuses.ts'
  */
 const endpoint = process.env['SKYDECK_CONTRACT_ENDPOINT']
 const infra = process.env['SKYDECK_CONTRACT_INFRA']
-const SLOW_MS = endpoint ? 300_000 : 20_000
+const SLOW_MS = endpoint ? 900_000 : 20_000
 const STAMP = Date.now().toString(36)
 
 let sky: SkyPilot
