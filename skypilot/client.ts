@@ -1,8 +1,8 @@
-import { z } from 'zod'
+import { createClusters } from './clusters.ts'
 import { SkyPilotError } from './errors.ts'
 import { createJobs } from './jobs.ts'
 import { type CallOptions, createRequests, parse } from './requests.ts'
-import { ClusterRecord, Health, rows } from './schemas.ts'
+import { Health } from './schemas.ts'
 import { createTransport, SERVER_VERSION_MIN, type TransportOptions } from './transport.ts'
 
 export type SkyPilot = ReturnType<typeof createSkyPilot>
@@ -15,23 +15,7 @@ export function createSkyPilot(options: TransportOptions) {
     endpoint: transport.endpoint,
     requests,
     jobs: createJobs(transport, requests),
-
-    clusters: {
-      /** Clusters as the server last saw them. Never asks for the SSH keys that the server would send by default. */
-      async status(query: { names?: readonly string[] } & CallOptions = {}): Promise<ClusterRecord[]> {
-        const { names, ...call } = query
-        const body = {
-          cluster_names: names ?? null,
-          refresh: 'NONE',
-          all_users: true,
-          include_credentials: false,
-          include_handle: false,
-        }
-        const all = await requests.call('/status', body, z.array(z.unknown()), call)
-        return rows(ClusterRecord, all).read
-      },
-    },
-
+    clusters: createClusters(transport, requests),
     /**
      * Asks the server who it is.
      * @throws SkyPilotError `protocol` for a server that is too old for the filters we rely on

@@ -62,7 +62,17 @@ export function createTransport(options: TransportOptions) {
 
   return {
     endpoint: base,
-    open,
+
+    /**
+     * Opens a log and hands out its bytes as they come, however long that takes.
+     * @throws SkyPilotError `rejected` when the server has none to show
+     */
+    async openLog(call: Omit<Call, 'timeoutMs'>): Promise<ReadableStream<Uint8Array>> {
+      const response = await open({ ...call, timeoutMs: null })
+      if (response.status === 200 && response.body) return response.body
+      await response.body?.cancel()
+      throw new SkyPilotError('rejected', `the server refused the log (HTTP ${response.status})`)
+    },
 
     /** Sends a call and reads the whole answer, which must be no error of the transport. */
     async send(call: Call): Promise<Answer> {

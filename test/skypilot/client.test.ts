@@ -7,18 +7,11 @@ import { SkyPilotError } from '../../skypilot/errors.ts'
 import { logLines } from '../../skypilot/log-lines.ts'
 import { ManagedJobRecord, QueuePage, RequestPayload, rows } from '../../skypilot/schemas.ts'
 import { isTerminalManaged } from '../../skypilot/statuses.ts'
+import { closed } from '../support/recordings.ts'
 
 const ID = '0f0f0f0f-1111-4222-8333-444444444444'
 const RECORDINGS = new URL('../recordings/skypilot/', import.meta.url)
 
-/** A recording holds JSON texts opened up, so that people can read them; here they become texts again. */
-const closed = (value: unknown): unknown => {
-  if (Array.isArray(value)) return value.map(closed)
-  if (typeof value !== 'object' || value === null) return value
-  const { ['__json_string__']: inner } = value as Record<string, unknown>
-  if (inner !== undefined) return JSON.stringify(closed(inner))
-  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, closed(each)]))
-}
 interface Recording {
   request: { method: string; path: string }
   response: { status: number; body: unknown }
