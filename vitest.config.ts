@@ -1,6 +1,14 @@
 import { defineConfig } from 'vitest/config'
 
-/** `unit` needs nothing but Node; `stack` starts real servers, so its files run one after the other. */
+/** A real SkyPilot API server, where one runs for the tests. */
+// oxlint-disable-next-line node/no-process-env -- what the tests are told has no other way in
+const endpoint = process.env['SKYDECK_CONTRACT_ENDPOINT']
+
+/**
+ * `unit` needs nothing but Node; `stack` starts real servers, so its files run one after the other. `contract` runs
+ * against the local SkyPilot, or a real one where there is one; `real` only where there is one; `chaos` starts real
+ * servers too, and breaks them for three minutes.
+ */
 export default defineConfig({
   oxc: { jsx: { runtime: 'automatic', importSource: 'hono/jsx' } },
   test: {
@@ -9,13 +17,41 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
-          include: ['test/{core,skypilot,views,runtime,local,api,activities}/**/*.test.{ts,tsx}'],
+          include: [
+            'test/{core,simulation,skypilot,views,runtime,local,api,activities,chaos,bench}/**/*.test.{ts,tsx}',
+          ],
+          exclude: ['test/chaos/*.e2e.test.ts'],
           testTimeout: 30_000,
         },
       },
       {
         extends: true,
-        test: { name: 'contract', include: ['test/contract/**/*.test.ts'], testTimeout: 60_000 },
+        test: {
+          name: 'contract',
+          include: ['test/contract/**/*.test.ts'],
+          testTimeout: 60_000,
+          // Each real launch takes seconds of CPU: many at once only make each other late.
+          ...(endpoint ? { fileParallelism: false, maxConcurrency: 2 } : {}),
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'real',
+          include: endpoint ? ['test/real/**/*.test.ts'] : [],
+          hookTimeout: 300_000,
+          fileParallelism: false,
+          globalSetup: ['test/support/temporal-setup.ts'],
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'sky-command',
+          include: ['test/sky-command/**/*.test.ts'],
+          testTimeout: 300_000,
+          hookTimeout: 60_000,
+        },
       },
       {
         extends: true,
@@ -26,6 +62,19 @@ export default defineConfig({
           hookTimeout: 180_000,
           fileParallelism: false,
           globalSetup: ['test/support/temporal-setup.ts'],
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'chaos',
+          include: ['test/chaos/*.e2e.test.ts'],
+          testTimeout: 30_000,
+          hookTimeout: 900_000,
+          fileParallelism: false,
+          globalSetup: ['test/support/temporal-setup.ts'],
+          // By itself and last: it is about what happens on a machine that has enough to do already.
+          sequence: { groupOrder: 1 },
         },
       },
     ],

@@ -1,22 +1,40 @@
 import { askForLook } from '../store/listen.ts'
+import { createClusterActivities } from './cluster.ts'
+import { createFindLaunch } from './find-launch.ts'
 import { type FleetDeps, watchFleet } from './fleet.ts'
-import { createLaunches } from './launch.ts'
+import { createLaunches, type LaunchDeps } from './launch.ts'
+import { createLaunchGate } from './launch-gate.ts'
+import { createOrphanActivities } from './orphans.ts'
 import { createProjection } from './projection.ts'
 
+export type { ClusterAnswer, ClusterLook } from './cluster.ts'
 export type { LaunchOutcome } from './launch.ts'
 
-export type ActivityDeps = FleetDeps
+export interface ActivityDeps extends FleetDeps, Pick<LaunchDeps, 'fenceOf'> {
+  /** So many launches does SkyPilot work on at a time. */
+  launchesInFlight: number
+}
 
 export type Activities = ReturnType<typeof createActivities>
 
 /** Every side effect of a workflow. Each may run twice, and says why that is harmless. */
 export function createActivities(deps: ActivityDeps) {
+  const { skypilot, db, fenceOf } = deps
+  const look = (): Promise<void> => askForLook(db)
   return {
-    ...createLaunches(deps.skypilot),
-    ...createProjection(deps.db),
+    ...createLaunches({
+      skypilot,
+      find: createFindLaunch(skypilot),
+      gate: createLaunchGate(skypilot, deps.launchesInFlight),
+      fenceOf,
+      askForLook: look,
+    }),
+    ...createClusterActivities(skypilot),
+    ...createOrphanActivities(skypilot),
+    ...createProjection(db),
     watchFleet: (): Promise<void> => watchFleet(deps),
 
     /** Wakes the look-out wherever it runs. Safe to repeat: a second wish for a look is one look more. */
-    askForLook: (): Promise<void> => askForLook(deps.db),
+    askForLook: look,
   }
 }

@@ -1,114 +1,177 @@
 import { activityInfo, cancellationSignal, sleep } from '@temporalio/activity'
-import { SETTLE_MS } from '../core/decide.ts'
-import { isRecord } from '../core/spec.ts'
+import { SETTLE_MS } from '../core/action.ts'
+import { type Task, taskYaml } from '../core/build-task.ts'
+import { type Fence, fenced } from '../core/fence.ts'
 import type { SkyPilot } from '../skypilot/client.ts'
 import { SkyPilotError } from '../skypilot/errors.ts'
-import { isTerminalManaged } from '../skypilot/statuses.ts'
+import type { FindLaunch } from './find-launch.ts'
+import type { LaunchGate } from './launch-gate.ts'
 import { withSkyPilot } from './with-skypilot.ts'
 
 /** What came of a launch, as far as SkyPilot lets us know. */
 export type LaunchOutcome =
   | { kind: 'requested'; requestId: string }
   | { kind: 'found'; jobId: number }
-  | { kind: 'refused'; reason: string }
-  | { kind: 'unsure'; reason: string }
+  | { kind: 'refused'; reason: string; exceptionName: string | null }
+  | { kind: 'unsure'; reason: string; isForgotten: boolean }
   | { kind: 'empty' }
 
 export interface LaunchOrder {
+  /** As a managed job; on a cluster that is made, started or reused; or on one that is up, without setup. */
+  how: 'job' | 'cluster' | 'exec'
   /** The SkyPilot job name; it carries the identity of the attempt. */
   name: string
-  task: string
+  clusterName: string | null
+  identity: AttemptKey
+  task: Task
   /** True when an earlier launch of the same attempt may be on its way. */
   unsureBefore: boolean
+}
+
+/** A launch that SkyPilot has taken. */
+export interface LaunchRequest {
+  requestId: string
+  clusterName: string | null
+}
+
+export interface AttemptKey {
+  experimentId: number
+  run: number
+  attempt: number
+}
+
+export interface LaunchDeps {
+  skypilot: SkyPilot
+  find: FindLaunch
+  gate: LaunchGate
+  /** The fence of an attempt. */
+  fenceOf: (attempt: AttemptKey) => Fence
+  /** Has the fleet look at once: something new is live. */
+  askForLook: () => Promise<void>
 }
 
 /** How long one question about a request waits before it is asked again, on a fresh connection. */
 const ASK_MS = 5_000
 
-export function createLaunches(skypilot: SkyPilot) {
+/** How long SkyPilot may take to write down that a job is to end. */
+const CANCEL_MS = 60_000
+
+export function createLaunches({ skypilot, find, gate, fenceOf, askForLook }: LaunchDeps) {
   const signal = (): { signal: AbortSignal } => ({ signal: cancellationSignal() })
 
-  /** Looks in the order in which a launch moves: requests in flight first, then the durable queue. */
-  async function find(name: string): Promise<LaunchOutcome> {
-    const active = await skypilot.requests.list({
-      fields: ['request_id', 'name', 'status', 'request_body'],
-      ...signal(),
-    })
-    const request = active.find(
-      (each) => each.name === 'sky.jobs.launch' && isRecord(each.body) && each.body['name'] === name,
-    )
-    if (request) return { kind: 'requested', requestId: request.requestId }
-    const { jobs, unreadable } = await skypilot.jobs.queue({
-      nameMatch: name,
-      fields: ['job_id', 'job_name', 'status'],
-      ...signal(),
-    })
-    const ours = jobs.filter((job) => job.jobName === name)
-    const best = ours.find((job) => !isTerminalManaged(job.status)) ?? ours[0]
-    if (best) return { kind: 'found', jobId: best.jobId }
-    if (unreadable > 0)
-      throw new SkyPilotError('protocol', `${unreadable} jobs of the queue could not be read`)
-    return { kind: 'empty' }
+  async function submit({ how, name, clusterName, identity, task }: LaunchOrder): Promise<string> {
+    const yaml = taskYaml(fenced(task, fenceOf(identity)))
+    if (how === 'job' || clusterName === null)
+      return (await skypilot.jobs.launch({ name, task: yaml, ...signal() })).id
+    const order = { name: clusterName, task: yaml, ...signal() }
+    return (await (how === 'exec' ? skypilot.clusters.exec(order) : skypilot.clusters.launch(order))).id
+  }
+
+  /** A refusal of the call itself is an answer: nothing was launched. */
+  async function submitted(order: LaunchOrder): Promise<LaunchOutcome> {
+    try {
+      return { kind: 'requested', requestId: await submit(order) }
+    } catch (error) {
+      if (!(error instanceof SkyPilotError) || (error.kind !== 'rejected' && error.kind !== 'invalid'))
+        throw error
+      return { kind: 'refused', reason: error.message, exceptionName: error.exceptionName }
+    }
   }
 
   return {
     /**
-     * Asks SkyPilot to launch, unless it is found to have been asked already. Safe to repeat: a repetition, by us or
-     * by Temporal, looks twice with a pause between before it asks again, and the name never changes.
+     * Asks SkyPilot to launch once it has room, unless it is found to have been asked already. Safe to repeat: a
+     * repetition, by us or by Temporal, looks twice with a pause between before it asks again, and the name never changes.
      */
     requestLaunch: (order: LaunchOrder): Promise<LaunchOutcome> =>
-      withSkyPilot(async () => {
-        const before = await find(order.name)
-        if (before.kind !== 'empty') return before
-        if (order.unsureBefore || activityInfo().attempt > 1) {
-          await sleep(SETTLE_MS)
-          const again = await find(order.name)
-          if (again.kind !== 'empty') return again
-        }
-        const requestId = await skypilot.jobs.launch({ name: order.name, task: order.task, ...signal() })
-        return { kind: 'requested', requestId }
-      }),
+      withSkyPilot(() =>
+        gate.pass(async () => {
+          const before = await find(order)
+          if (before.kind !== 'empty') return before
+          if (order.unsureBefore || activityInfo().attempt > 1) {
+            await sleep(SETTLE_MS)
+            const again = await find(order)
+            if (again.kind !== 'empty') return again
+          }
+          return submitted(order)
+        }),
+      ),
 
     /** Waits until the request has ended. Safe to repeat: it only asks. */
-    followLaunch: (requestId: string): Promise<LaunchOutcome> =>
+    followLaunch: (launch: LaunchRequest): Promise<LaunchOutcome> =>
       withSkyPilot(async () => {
         for (;;) {
-          const outcome = await askOnce(skypilot, requestId)
-          if (outcome) return outcome
+          const outcome = await askOnce(skypilot, launch)
+          if (!outcome) continue
+          // Without the tables the fleet looks at its next interval.
+          if (outcome.kind === 'found') await askForLook().catch(() => undefined)
+          return outcome
         }
       }),
 
     /** Looks for a launch that may have happened. Only asks. */
-    lookForLaunch: (name: string): Promise<LaunchOutcome> => withSkyPilot(() => find(name)),
+    lookForLaunch: (launch: { name: string; clusterName: string | null }): Promise<LaunchOutcome> =>
+      withSkyPilot(() => find(launch)),
 
     /** Cancels a request. Whatever it has started by then is found by looking. Safe to repeat. */
     abortLaunch: (requestId: string): Promise<void> =>
-      withSkyPilot(() => skypilot.requests.cancel([requestId], signal())),
+      withSkyPilot(async () => void (await skypilot.requests.cancel([requestId], signal()))),
 
-    /** Asks for the end of one job, by its id, never by name. Safe to repeat: SkyPilot skips what has ended. */
-    cancelJob: (jobId: number): Promise<void> =>
-      withSkyPilot(() => skypilot.jobs.cancel({ jobIds: [jobId], ...signal() })),
+    /**
+     * Asks for the end of one job, by its id, never by name. Safe to repeat: SkyPilot skips what has ended, and on a
+     * cluster that is gone there is nothing left.
+     */
+    cancelJob: ({ jobId, clusterName }: { jobId: number; clusterName: string | null }): Promise<void> =>
+      withSkyPilot(async () => {
+        const jobIds = [jobId]
+        try {
+          const request = await (clusterName === null
+            ? skypilot.jobs.cancel({ jobIds, ...signal() })
+            : skypilot.clusters.cancel({ name: clusterName, jobIds, ...signal() }))
+          await request.result({ timeoutMs: CANCEL_MS, ...signal() })
+        } catch (error) {
+          if (!(error instanceof SkyPilotError) || error.exceptionName !== 'ClusterDoesNotExist') throw error
+        }
+      }),
   }
 }
 
 /** One bounded question. Undefined: the request is still being worked on. */
-async function askOnce(skypilot: SkyPilot, requestId: string): Promise<LaunchOutcome | undefined> {
+async function askOnce(
+  skypilot: SkyPilot,
+  { requestId, clusterName }: LaunchRequest,
+): Promise<LaunchOutcome | undefined> {
+  const options = { signal: cancellationSignal(), timeoutMs: ASK_MS }
   try {
-    const payload = await skypilot.requests.get(requestId, {
-      signal: cancellationSignal(),
-      timeoutMs: ASK_MS,
-    })
-    const jobId = skypilot.requests.launchedJobIds(payload)[0]
-    return jobId === undefined
-      ? { kind: 'unsure', reason: 'SkyPilot launched it but named no job' }
+    const jobId =
+      clusterName === null
+        ? (await skypilot.requests.attach(requestId, 'jobs.launch').result(options)).jobIds[0]
+        : (await skypilot.requests.attach(requestId, 'launch').result(options)).jobId
+    return jobId == null
+      ? { kind: 'unsure', reason: 'SkyPilot launched it but named no job', isForgotten: false }
       : { kind: 'found', jobId }
   } catch (error) {
     if (!(error instanceof SkyPilotError)) throw error
-    if (error.kind === 'timeout') return undefined
-    if (error.kind === 'rejected') return { kind: 'refused', reason: error.message }
-    // SkyPilot forgets its requests when it restarts: a 404 proves nothing.
-    if (error.kind === 'not-found') return { kind: 'unsure', reason: 'SkyPilot forgot the launch request' }
-    if (error.kind === 'cancelled') return { kind: 'unsure', reason: 'the launch request was cancelled' }
-    throw error
+    return whatItMeans(error)
+  }
+}
+
+/** What an error says about the launch. Rethrown: it says nothing. */
+function whatItMeans(error: SkyPilotError): LaunchOutcome | undefined {
+  switch (error.kind) {
+    case 'timeout':
+      return undefined
+    case 'rejected':
+    case 'invalid':
+      return { kind: 'refused', reason: error.message, exceptionName: error.exceptionName }
+    case 'not-found':
+      // SkyPilot forgets its requests when it restarts: a 404 proves nothing, and the work may go on unseen.
+      return { kind: 'unsure', reason: 'SkyPilot forgot the launch request', isForgotten: true }
+    case 'cancelled':
+      return { kind: 'unsure', reason: 'the launch request was cancelled', isForgotten: false }
+    case 'unreachable':
+    case 'unauthorized':
+    case 'protocol':
+      throw error
   }
 }

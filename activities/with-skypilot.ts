@@ -19,7 +19,9 @@ export async function withSkyPilot<T>(work: () => Promise<T>): Promise<T> {
     throw ApplicationFailure.create({
       type: `SkyPilot.${error.kind}`,
       message: error.message,
-      nonRetryable: error.kind === 'rejected',
+      nonRetryable: error.kind === 'rejected' || error.kind === 'invalid',
+      // When the server says how long to wait, that counts more than our own backoff.
+      ...(error.retryAfterMs === null ? {} : { nextRetryDelay: error.retryAfterMs }),
       cause: error,
     })
   } finally {

@@ -12,15 +12,19 @@ import { SkyPilotError } from '../skypilot/errors.ts'
 import type { Listener } from '../store/listen.ts'
 import { Notice, ProblemPage } from '../views/notice.tsx'
 import { assets } from './assets.ts'
+import { controlApi } from './control.ts'
 import { createDesk } from './desk.ts'
 import { eventStreams } from './events.tsx'
 import { experimentsApi } from './experiments.ts'
+import { fenceApi } from './fence.ts'
+import { fleetApi } from './fleet.ts'
 import { healthApi } from './health.ts'
 import { hostGuard, sameSite } from './guards.ts'
 import { jobsApi } from './jobs.ts'
 import { frameOf, type PageDeps } from './page-data.ts'
-import { pages, wantsPartial } from './pages.tsx'
+import { pages } from './pages.tsx'
 import { Problem, sendProblem } from './problem.ts'
+import { wantsPartial } from './wants-partial.ts'
 
 const BODY_BYTES_MAX = 1024 * 1024
 
@@ -28,6 +32,8 @@ export interface AppDeps extends PageDeps {
   experiments: Experiments
   skypilot: SkyPilot
   changes: Listener
+  /** From which the tokens of jobs are made; null where no job is fenced. */
+  fenceSecret: string | null
   /** Names under which the console may be asked for; null allows every name. */
   hosts: readonly string[] | null
   log: Pick<Log, 'error' | 'warn' | 'debug'>
@@ -48,6 +54,9 @@ export function createApp(given: AppDeps): OpenAPIHono {
   app.route('/', assets())
   app.route('/', healthApi(deps.db))
   app.route('/', experimentsApi(deps))
+  app.route('/', controlApi(deps))
+  app.route('/', fleetApi(deps))
+  app.route('/', fenceApi(deps))
   app.route('/', jobsApi(deps))
   app.route('/', eventStreams(deps))
   app.route('/', pages(deps))

@@ -1,88 +1,80 @@
 import type { Pool } from 'pg'
-import type { Receipt } from '../core/accept.ts'
+import type { Receipt } from '../core/receipt.ts'
 import type { DesiredState } from '../core/spec.ts'
 import type { By, Experiments } from '../sdk/experiments.ts'
-import { ControlUnavailable } from '../sdk/experiments.ts'
-import { getAttemptByJob } from '../store/attempts.ts'
+import { type AttemptRow, getAttempt, getAttemptByJob } from '../store/attempts.ts'
 import {
   editNotes,
   type ExperimentRow,
   getExperiment,
   type Notes,
   renameExperiment,
-  reserveExperiment,
 } from '../store/experiments.ts'
 import { listSources } from '../store/sources.ts'
-import { changesOf, type CreateInput, type EditInput, specOf } from './experiment-input.ts'
+import { type AdoptInput, adoptionOf, findOrphan } from './adoption.ts'
+import { type Applies, appliesOf } from './applies.ts'
+import { changesOf, type CreateInput, type EditInput } from './experiment-input.ts'
+import { checkLength, create, nameTaken, undelete } from './lifecycle.ts'
+import { policyOf } from './policy-input.ts'
 import { Problem } from './problem.ts'
+import { accepted, reach, shown, within } from './reach.ts'
 
 export interface DeskDeps {
   db: Pool
   experiments: Experiments
 }
 
-/** How long an answer waits for the tables to show what was just accepted. */
-const SHOWN_WITHIN_MS = 1_000
 const LOOKED_WITHIN_MS = 10_000
-const CHECK_MS = 15
 
 export type Desk = ReturnType<typeof createDesk>
 
 /** What people can do, the same for the JSON routes and the pages. Everything refused is thrown as a Problem. */
-export function createDesk({ db, experiments }: DeskDeps) {
-  async function find(idOrName: string): Promise<ExperimentRow> {
-    const row = await getExperiment(db, idOrName)
-    if (!row) throw new Problem(404, `Experiment '${idOrName}' not found`)
-    return row
-  }
-
-  /** Asks a workflow, and returns the row once the tables show the answer. */
-  async function wished(row: ExperimentRow, wish: () => Promise<Receipt>): Promise<ExperimentRow> {
-    const receipt = await reach(wish)
-    if (!receipt.accepted) throw new Problem(receipt.reason.includes('meanwhile') ? 409 : 422, receipt.reason)
-    return shown(db, row, receipt.revision)
-  }
-
-  async function setDesiredState(idOrName: string, state: DesiredState, by: By): Promise<ExperimentRow> {
-    const row = await find(idOrName)
-    const after = await wished(row, () => experiments.setDesiredState(row.id, state, by))
-    return { ...after, desiredState: state }
-  }
+export function createDesk(deps: DeskDeps) {
+  const { db, experiments } = deps
+  const { find, wished, setDesiredState } = createWishes(deps)
 
   return {
     find,
     setDesiredState,
-    create: (input: CreateInput, actor: string) => create({ db, experiments }, input, actor),
-
-    async edit(idOrName: string, input: EditInput, by: By): Promise<ExperimentRow> {
-      const row = await find(idOrName)
-      await editNotes(db, row.id, notesOf(input))
-      const spec = changesOf(input, row.spec)
-      const name = input.name === row.name ? undefined : input.name
-      if (name === undefined && Object.keys(spec).length === 0) return find(String(row.id))
-      // The row holds the name first, so that two experiments can never be given the same one.
-      if (name !== undefined && !(await renameExperiment(db, row.id, name))) throw nameTaken(name)
-      const change = { spec, ...(name === undefined ? {} : { name }) }
-      return wished(row, () => experiments.edit(row.id, change, by))
-    },
+    edit: (idOrName: string, input: EditInput, by: By) => edit(deps, idOrName, input, by),
+    create: (input: CreateInput, actor: string) => create(deps, input, actor),
+    undelete: (idOrName: string, by: By) => undelete(deps, idOrName, by),
 
     async note(idOrName: string, notes: Partial<Notes>): Promise<void> {
       await editNotes(db, (await find(idOrName)).id, notes)
     },
 
-    async remove(idOrName: string, by: By): Promise<void> {
+    /** Deletes it, and returns its last row: by its id the deletion can be undone. */
+    async remove(idOrName: string, by: By): Promise<ExperimentRow> {
       const row = await find(idOrName)
       const receipt = await reach(() => experiments.delete(row.id, by))
       if (!receipt.accepted) throw new Problem(409, receipt.reason)
-      await shown(db, row, receipt.revision)
+      return shown(db, row, receipt.revision)
+    },
+
+    hold: (idOrName: string, by: By) => wished(idOrName, ({ id }) => experiments.hold(id, by)),
+    release: (idOrName: string, by: By) => wished(idOrName, ({ id }) => experiments.release(id, by)),
+    confirmGone: (idOrName: string, by: By) => wished(idOrName, ({ id }) => experiments.confirmGone(id, by)),
+
+    /** Takes a job or a cluster that belongs to nobody into this experiment. */
+    adopt: (idOrName: string, input: AdoptInput, by: By) =>
+      wished(idOrName, async ({ id }) => experiments.adopt(id, await adoptionOf(db, id, input), by)),
+
+    /** Has a job or a cluster that belongs to nobody ended. */
+    async endOrphan(kind: string, key: string): Promise<void> {
+      const orphan = await findOrphan(db, kind, key)
+      const ended =
+        orphan.kind === 'job'
+          ? { kind: orphan.kind, jobId: Number(orphan.key) }
+          : { kind: orphan.kind, name: orphan.name }
+      await reach(() => experiments.endOrphan(ended))
     },
 
     /** Cancels a job: its experiment is to be STOPPED, which is what keeps it cancelled. */
-    async cancelJob(jobId: string, by: By): Promise<ExperimentRow> {
-      const attempt = /^\d{1,9}$/.test(jobId) ? await getAttemptByJob(db, Number(jobId)) : undefined
-      if (!attempt) throw new Problem(404, `Job '${jobId}' not found`)
+    async cancelJob(jobKey: string, by: By): Promise<ExperimentRow> {
+      const attempt = await findJob(db, jobKey)
       if (attempt.phase !== 'active' || attempt.outcome !== null)
-        throw new Problem(400, `Job '${jobId}' is not active: it is ${attempt.status}`)
+        throw new Problem(400, `Job '${jobKey}' is not active: it is ${attempt.status}`)
       return setDesiredState(String(attempt.experimentId), 'STOPPED', by)
     },
 
@@ -100,65 +92,70 @@ export function createDesk({ db, experiments }: DeskDeps) {
   }
 }
 
-const nameTaken = (name: string): Problem =>
-  new Problem(409, `Experiment with name '${name}' already exists`, [
-    { field: 'name', message: 'another experiment has this name' },
-  ])
+function createWishes({ db, experiments }: DeskDeps) {
+  const find = (idOrName: string): Promise<ExperimentRow> => findExperiment(db, idOrName)
 
-/** The row comes first and holds the name; a workflow that could not be started now is started by the fleet. */
-async function create(
+  /** Asks a workflow, and returns the row once the tables show the answer. */
+  async function wished(
+    idOrName: string,
+    wish: (row: ExperimentRow) => Promise<Receipt>,
+  ): Promise<ExperimentRow> {
+    const row = await find(idOrName)
+    const { revision } = await accepted(() => wish(row))
+    return shown(db, row, revision)
+  }
+
+  async function setDesiredState(idOrName: string, state: DesiredState, by: By): Promise<ExperimentRow> {
+    const after = await wished(idOrName, ({ id }) => experiments.setDesiredState(id, state, by))
+    return { ...after, desiredState: state }
+  }
+
+  return { find, wished, setDesiredState }
+}
+
+async function findExperiment(db: Pool, idOrName: string): Promise<ExperimentRow> {
+  const row = await getExperiment(db, idOrName)
+  if (!row) throw new Problem(404, `Experiment '${idOrName}' not found`)
+  return row
+}
+
+/** Finds a job by the id that the API gives it: SkyPilot's for managed jobs, `experiment.run.attempt` on clusters. */
+export async function findJob(db: Pool, key: string): Promise<AttemptRow & { jobId: number }> {
+  const [, experimentId, run, attempt] = /^(\d{1,9})\.(\d{1,9})\.(\d{1,9})$/.exec(key) ?? []
+  const found =
+    attempt === undefined
+      ? /^\d{1,9}$/.test(key) && (await getAttemptByJob(db, Number(key)))
+      : await getAttempt(db, {
+          experimentId: Number(experimentId),
+          run: Number(run),
+          attempt: Number(attempt),
+        })
+  if (!found || found.jobId === null) throw new Problem(404, `Job '${key}' not found`)
+  return { ...found, jobId: found.jobId }
+}
+
+async function edit(
   { db, experiments }: DeskDeps,
-  input: CreateInput,
-  actor: string,
-): Promise<ExperimentRow> {
-  const spec = specOf(input)
-  const row = await reserveExperiment(db, {
-    name: input.name,
-    description: input.description ?? null,
-    tags: input.tags ?? [],
-    label: input.group ?? null,
-    sortOrder: input.order ?? 0,
-    spec,
-    desiredState: input.desired_state,
-    createdBy: actor,
-  })
-  if (!row) throw nameTaken(input.name)
-  const { id, name, desiredState } = row
+  idOrName: string,
+  input: EditInput,
+  by: By,
+): Promise<{ row: ExperimentRow; applies: Applies }> {
+  const row = await findExperiment(db, idOrName)
+  const spec = changesOf(input, row.spec)
+  const policy = policyOf(input)
+  checkLength({ ...row.spec, ...spec })
+  await editNotes(db, row.id, notesOf(input))
+  const name = input.name === row.name ? undefined : input.name
+  if (name === undefined && Object.keys({ ...spec, ...policy }).length === 0)
+    return { row: await findExperiment(db, String(row.id)), applies: appliesOf(input) }
+  // The row holds the name first, so that two experiments can never be given the same one.
+  if (name !== undefined && !(await renameExperiment(db, row.id, name))) throw nameTaken(name)
+  const change = { spec, policy, ...(name === undefined ? {} : { name }) }
   try {
-    await experiments.start({ id, name, spec, desiredState, actor })
+    const { revision, applies } = await accepted(() => experiments.edit(row.id, change, by))
+    return { row: await shown(db, row, revision), applies: appliesOf(input, applies) }
   } catch (error) {
-    if (error instanceof ControlUnavailable) return row
-    throw error
-  }
-  return shown(db, row, 1)
-}
-
-async function shown(db: Pool, row: ExperimentRow, revision: number): Promise<ExperimentRow> {
-  let last = row
-  await within(SHOWN_WITHIN_MS, async () => {
-    const now = await getExperiment(db, String(row.id))
-    last = now ?? last
-    // A deleted experiment is found no more, which is what was asked.
-    return now === undefined || now.revision >= revision ? true : undefined
-  })
-  return last
-}
-
-/** Asks again and again until there is an answer or the time is over. */
-async function within<T>(ms: number, ask: () => Promise<T | undefined>): Promise<T | undefined> {
-  const untilMs = Date.now() + ms
-  for (;;) {
-    const answer = await ask()
-    if (answer !== undefined || Date.now() > untilMs) return answer
-    await new Promise((resolve) => setTimeout(resolve, CHECK_MS))
-  }
-}
-
-async function reach<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (error) {
-    if (error instanceof ControlUnavailable) throw new Problem(503, error.message)
+    if (name !== undefined) await renameExperiment(db, row.id, row.name)
     throw error
   }
 }

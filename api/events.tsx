@@ -1,14 +1,18 @@
 import { type Context, Hono } from 'hono'
 import type { JSX } from 'hono/jsx/jsx-runtime'
 import { type SSEStreamingApi, streamSSE } from 'hono/streaming'
+import { listOrphans } from '../store/fleet.ts'
 import { changeOf, type Change, type Listener } from '../store/listen.ts'
+import { listQueue } from '../store/queue.ts'
 import { Attempts, Config, isLive, Summary } from '../views/detail.tsx'
 import { EventList } from '../views/events.tsx'
 import { Sources } from '../views/layout.tsx'
-import { Row, Rows, Strip } from '../views/list.tsx'
+import { type ListQuery, Row, Rows, Strip } from '../views/list.tsx'
 import { LogPanel } from '../views/log.tsx'
 import { Partial } from '../views/notice.tsx'
-import { detailProps, listProps, listQueryOf, type PageDeps } from './page-data.ts'
+import { Orphans } from '../views/orphans.tsx'
+import { Queue } from '../views/queue.tsx'
+import { detailProps, frameOf, listProps, listQueryOf, type PageDeps, QUEUE_SHOWN } from './page-data.ts'
 import type { Desk } from './desk.ts'
 import { Problem } from './problem.ts'
 
@@ -56,32 +60,15 @@ export function eventStreams(deps: EventsDeps): Hono {
 
   app.get('/events', (c) => {
     const query = listQueryOf(c.req.query())
-    return send(
-      c,
-      () => true,
-      async () => {
-        const props = await listProps(deps, query)
-        const { frame, rows, counts } = props
-        return [
-          sourcesPart(frame),
-          { target: '#strip', made: [...counts], draw: () => <Strip counts={counts} query={query} /> },
-          { target: '#rows', made: rows.map(({ id }) => id), draw: () => <Rows {...props} /> },
-          ...rows.map((row) => ({
-            target: `#e-${row.id}`,
-            made: row,
-            draw: () => <Row of={row} nowMs={frame.nowMs} />,
-          })),
-        ]
-      },
-      new Map(),
-    )
+    return send(c, everything, () => listParts(deps, query), new Map())
   })
-
+  app.get('/queue/events', (c) => send(c, everything, () => queueParts(deps), new Map()))
+  app.get('/orphans/events', (c) => send(c, everything, () => orphanParts(deps), new Map()))
   app.get('/e/:id/events', async (c) => {
     const { id } = await deps.desk.find(c.req.param('id'))
     const concerns = (change: Change): boolean => change.kind !== 'experiments' || change.ids.includes(id)
     // The log of the job that the page shows already must not begin anew.
-    const sent = new Map([['#log', c.req.query('job') ?? 'null']])
+    const sent = new Map([['#log', JSON.stringify(c.req.query('job') ?? null)]])
     return send(c, concerns, () => experimentParts(deps, id), sent)
   })
   return app
@@ -93,22 +80,64 @@ const sourcesPart = (frame: Parameters<typeof Sources>[0]): Part => ({
   draw: () => <Sources sources={frame.sources} nowMs={frame.nowMs} />,
 })
 
+const everything = (): boolean => true
+
+async function listParts(deps: EventsDeps, query: ListQuery): Promise<Part[]> {
+  const props = await listProps(deps, query)
+  const { frame, rows, counts, orphans } = props
+  return [
+    sourcesPart(frame),
+    {
+      target: '#strip',
+      made: [[...counts], orphans],
+      draw: () => <Strip counts={counts} query={query} orphans={orphans} />,
+    },
+    { target: '#rows', made: rows.map(({ id }) => id), draw: () => <Rows {...props} /> },
+    ...rows.map((row) => ({
+      target: `#e-${row.id}`,
+      made: row,
+      draw: () => <Row of={row} nowMs={frame.nowMs} />,
+    })),
+  ]
+}
+
+async function queueParts(deps: EventsDeps): Promise<Part[]> {
+  const [frame, queue] = await Promise.all([frameOf(deps), listQueue(deps.db, QUEUE_SHOWN)])
+  return [
+    sourcesPart(frame),
+    { target: '#queue', made: queue, draw: () => <Queue queue={queue} nowMs={frame.nowMs} /> },
+  ]
+}
+
+async function orphanParts(deps: EventsDeps): Promise<Part[]> {
+  const [frame, orphans] = await Promise.all([frameOf(deps), listOrphans(deps.db)])
+  // That one was seen again is no news.
+  const made = orphans.map(({ kind, key, name, status, detail }) => [kind, key, name, status, detail])
+  return [
+    sourcesPart(frame),
+    { target: '#orphans', made, draw: () => <Orphans orphans={orphans} nowMs={frame.nowMs} /> },
+  ]
+}
+
 async function experimentParts(deps: EventsDeps, id: number): Promise<Part[]> {
-  const of = await deps.desk.find(String(id))
-  const props = await detailProps(deps, of)
-  const { frame, attempts, events, workflowUrl } = props
+  const props = await detailProps(deps, await deps.desk.find(String(id)))
+  const { frame, of, attempts, events, workflowUrl } = props
   const { nowMs } = frame
   return [
     sourcesPart(frame),
     { target: '#summary', made: [of, attempts[0]], draw: () => <Summary {...props} /> },
     {
       target: '#log',
-      made: of.jobId,
+      made: of.jobKey,
       swap: 'outerHTML',
-      draw: () => <LogPanel experimentId={id} jobId={of.jobId} isLive={isLive(of)} />,
+      draw: () => <LogPanel experimentId={id} jobKey={of.jobKey} isLive={isLive(of)} />,
     },
     { target: '#attempts', made: attempts, draw: () => <Attempts attempts={attempts} nowMs={nowMs} /> },
-    { target: '#config', made: of.spec, draw: () => <Config of={of} workflowUrl={workflowUrl} /> },
+    {
+      target: '#config',
+      made: [of.spec, of.policy, of.name],
+      draw: () => <Config of={of} workflowUrl={workflowUrl} />,
+    },
     {
       target: '#events',
       made: events.length && events[0],
@@ -130,7 +159,11 @@ async function follow(
     if (concerns(changeOf(payload))) wake.resolve()
   })
   stream.onAbort(() => wake.resolve())
-  const ping = setInterval(() => void stream.write(': ping\n\n'), PING_MS)
+  // What is told may change by the clock alone: nobody says that nothing was seen.
+  const ping = setInterval(() => {
+    void stream.write(': ping\n\n')
+    wake.resolve()
+  }, PING_MS)
   try {
     for (let count = 1; !stream.aborted; count += 1) {
       const changed = news(sent, await parts())

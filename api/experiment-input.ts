@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi'
 import {
   DESIRED_STATES,
+  EXECUTORS,
   FLAG_STYLES,
   type Flags,
   GPUS_MAX,
@@ -10,6 +11,7 @@ import {
   type Spec,
   whyNotFlags,
 } from '../core/spec.ts'
+import { policyFields } from './policy-input.ts'
 
 const TEXT_CHARS_MAX = 100_000
 const NAME_RULE =
@@ -43,6 +45,9 @@ const Envs = z.record(
 
 /** The fields of a spec that a request may carry, under the names of the original SkyDeck where it had them. */
 const specFields = {
+  executor: z
+    .enum(EXECUTORS, `must be one of ${EXECUTORS.join(', ')}`)
+    .openapi({ description: 'managed: a managed job; cluster: a cluster of its own, which keeps its disk' }),
   base_command: line.openapi({ description: 'the launcher of the original rule' }),
   tool_path: orNull(line),
   git_branch: orNull(line),
@@ -71,7 +76,7 @@ const noteFields = {
 /** The body of a creation. A blank name, or one that starts with `new.experiment`, is made up. */
 export const CreateInput = z
   .object({
-    ...z.object({ ...specFields, ...noteFields }).partial().shape,
+    ...z.object({ ...specFields, ...policyFields, ...noteFields }).partial().shape,
     name: z
       .string()
       .trim()
@@ -86,7 +91,7 @@ export type CreateInput = z.infer<typeof CreateInput>
 
 /** The body of an edit: only what is given changes. */
 export const EditInput = z
-  .object({ ...specFields, ...noteFields, name: Name, flags: FlagsInput })
+  .object({ ...specFields, ...policyFields, ...noteFields, name: Name, flags: FlagsInput })
   .partial()
   .openapi('EditExperiment')
 export type EditInput = z.infer<typeof EditInput>
@@ -105,6 +110,7 @@ const NEW_LAUNCHER = { form: 'launcher', baseCommand: 'lt', toolPath: null, gitB
 const NEW_TEMPLATE = { form: 'template', template: '', flagStyle: 'key=value' } as const
 
 const DEFAULT_SPEC: Spec = {
+  executor: 'managed',
   command: NEW_LAUNCHER,
   flags: {},
   nodes: 1,
@@ -121,9 +127,10 @@ export const specOf = (input: CreateInput): Spec => ({ ...DEFAULT_SPEC, ...chang
 
 /** What an edit changes in a spec; fields that were not given are absent. */
 export function changesOf(input: EditInput, now: Spec): Partial<Spec> {
-  const { flags, nodes, gpus, accelerator, cloud, spot, setup, envs, instance_type: instanceType } = input
+  const { executor, flags, nodes, gpus, accelerator, cloud, spot, setup, envs } = input
   const command = commandOf(input, now.command)
-  const given = { command, flags, nodes, gpus, accelerator, cloud, instanceType, spot, setup, envs }
+  const instanceType = input.instance_type
+  const given = { executor, command, flags, nodes, gpus, accelerator, cloud, instanceType, spot, setup, envs }
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
 }
 

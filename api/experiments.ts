@@ -1,13 +1,15 @@
 import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi'
 import type { Pool } from 'pg'
 import { PHASES } from '../core/explain.ts'
+import { HEADLINE_WORDS } from '../core/headline.ts'
 import { DESIRED_STATES } from '../core/spec.ts'
 import { listAttempts } from '../store/attempts.ts'
 import { listEvents } from '../store/events.ts'
-import { countByPhase, listExperiments } from '../store/experiments.ts'
+import { countByPhase, type ExperimentRow, listExperiments } from '../store/experiments.ts'
 import type { Desk } from './desk.ts'
 import { CreateInput, EditInput, FlagsInput } from './experiment-input.ts'
 import { ExperimentJson, experimentJson, JobJson, jobJson } from './json.ts'
+import { type SeenDeps, seenRow, seenRows } from './seen.ts'
 import { actorOf, invalid, jsonBody, jsonOf, problems } from './openapi.ts'
 
 const LIST_MAX = 1_000
@@ -16,6 +18,12 @@ const IdParam = z.object({
   id: z.string().openapi({ param: { name: 'id', in: 'path' }, description: 'the id or the name' }),
 })
 const One = z.object({ experiment: ExperimentJson })
+const Edited = One.extend({
+  applies: z.object({
+    now: z.array(z.string()).openapi({ description: 'fields that hold at once' }),
+    next_run: z.array(z.string()).openapi({ description: 'fields that hold from the next run on' }),
+  }),
+})
 const Message = z.object({ message: z.string() })
 const Limit = (fallback: number) => z.coerce.number().int().min(1).max(LIST_MAX).default(fallback)
 
@@ -41,6 +49,7 @@ const routes = {
       query: z.object({
         search: z.string().optional(),
         phase: z.union([z.enum(PHASES), z.array(z.enum(PHASES))]).optional(),
+        headline: z.union([z.enum(HEADLINE_WORDS), z.array(z.enum(HEADLINE_WORDS))]).optional(),
         limit: Limit(LIST_MAX),
         offset: z.coerce.number().int().min(0).default(0),
       }),
@@ -69,7 +78,10 @@ const routes = {
     path: '/api/experiments/{id}',
     summary: 'Change an experiment; a job that runs goes on as it is',
     request: { params: IdParam, body: jsonBody(EditInput) },
-    responses: { ...jsonOf(One, 'the experiment'), ...problems(404, 409, 422, 503) },
+    responses: {
+      ...jsonOf(Edited, 'the experiment, and which of the changes hold from when'),
+      ...problems(404, 409, 422, 503),
+    },
   }),
   remove: createRoute({
     method: 'delete',
@@ -139,19 +151,31 @@ const routes = {
   }),
 }
 
+export interface ExperimentsDeps extends SeenDeps {
+  db: Pool
+  desk: Desk
+}
+
+/** An experiment as JSON, as it is told now. */
+export const seenJson = async (deps: SeenDeps, row: ExperimentRow): Promise<ExperimentJson> =>
+  experimentJson(await seenRow(deps, row))
+
 /** Experiments as JSON, under the routes of the original SkyDeck. */
-export function experimentsApi({ db, desk }: { db: Pool; desk: Desk }): OpenAPIHono {
+export function experimentsApi(deps: ExperimentsDeps): OpenAPIHono {
   const app = new OpenAPIHono({ defaultHook: invalid })
-  readRoutes(app, db, desk)
+  const { desk } = deps
+  readRoutes(app, deps)
   const ok = { status: 'ok' as const }
 
   app.openapi(routes.create, async (c) => {
     const row = await desk.create(c.req.valid('json'), actorOf(c))
-    return c.json({ experiment: experimentJson(row) }, 200)
+    return c.json({ experiment: await seenJson(deps, row) }, 200)
   })
   app.openapi(routes.edit, async (c) => {
-    const row = await desk.edit(c.req.valid('param').id, c.req.valid('json'), { actor: actorOf(c) })
-    return c.json({ experiment: experimentJson(row) }, 200)
+    const { row, applies } = await desk.edit(c.req.valid('param').id, c.req.valid('json'), {
+      actor: actorOf(c),
+    })
+    return c.json({ experiment: await seenJson(deps, row), applies }, 200)
   })
   app.openapi(routes.remove, async (c) => {
     await desk.remove(c.req.valid('param').id, { actor: actorOf(c) })
@@ -161,11 +185,11 @@ export function experimentsApi({ db, desk }: { db: Pool; desk: Desk }): OpenAPIH
     const { desired_state: state, reason, if_generation: ifRevision } = c.req.valid('json')
     const by = { actor: actorOf(c), reason: reason ?? null, ifRevision: ifRevision ?? null }
     const row = await desk.setDesiredState(c.req.valid('param').id, state, by)
-    return c.json({ experiment: experimentJson(row) }, 200)
+    return c.json({ experiment: await seenJson(deps, row) }, 200)
   })
   app.openapi(routes.flags, async (c) => {
-    const row = await desk.edit(c.req.valid('param').id, c.req.valid('json'), { actor: actorOf(c) })
-    return c.json({ experiment: experimentJson(row) }, 200)
+    const { row } = await desk.edit(c.req.valid('param').id, c.req.valid('json'), { actor: actorOf(c) })
+    return c.json({ experiment: await seenJson(deps, row) }, 200)
   })
   app.openapi(routes.starred, async (c) => {
     await desk.note(c.req.valid('param').id, c.req.valid('json'))
@@ -178,21 +202,23 @@ export function experimentsApi({ db, desk }: { db: Pool; desk: Desk }): OpenAPIH
   return app
 }
 
-function readRoutes(app: OpenAPIHono, db: Pool, desk: Desk): void {
+function readRoutes(app: OpenAPIHono, deps: ExperimentsDeps): void {
+  const { db, desk } = deps
   app.openapi(routes.list, async (c) => {
-    const { search, phase, limit, offset } = c.req.valid('query')
+    const { search, phase, headline, limit, offset } = c.req.valid('query')
     const phases = phase === undefined ? undefined : [phase].flat()
+    const headlines = headline === undefined ? undefined : [headline].flat()
     const [rows, counts] = await Promise.all([
-      listExperiments(db, { search, phases, limit, offset }),
-      countByPhase(db, { search }),
+      listExperiments(db, { search, phases, headlines, limit, offset }),
+      countByPhase(db, { search, headlines }),
     ])
     const total = [...counts]
       .filter(([each]) => phases === undefined || phases.some((wanted) => wanted === each))
       .reduce((sum, [, count]) => sum + count, 0)
-    return c.json({ experiments: rows.map(experimentJson), total }, 200)
+    return c.json({ experiments: (await seenRows(deps, rows)).map(experimentJson), total }, 200)
   })
   app.openapi(routes.get, async (c) =>
-    c.json({ experiment: experimentJson(await desk.find(c.req.valid('param').id)) }, 200),
+    c.json({ experiment: await seenJson(deps, await desk.find(c.req.valid('param').id)) }, 200),
   )
   app.openapi(routes.status, async (c) => {
     const row = await desk.find(c.req.valid('param').id)
@@ -200,7 +226,7 @@ function readRoutes(app: OpenAPIHono, db: Pool, desk: Desk): void {
     const live = attempts.find(({ phase }) => phase !== 'ended')
     return c.json(
       {
-        experiment: experimentJson(row),
+        experiment: await seenJson(deps, row),
         current_job: live ? jobJson(live, row) : null,
         recent_jobs: attempts.map((attempt) => jobJson(attempt, row)),
       },

@@ -1,7 +1,8 @@
 import type { Flags, FlagValue, Spec } from '../core/spec.ts'
 import type { ExperimentRow } from '../store/experiments.ts'
-import type { FormValues } from '../views/form.tsx'
+import { type FormValues, POLICY_FIELDS } from '../views/form-values.ts'
 import { CreateInput, EditInput } from './experiment-input.ts'
+import { DEFAULT_POLICY_VALUES, policyBody, policyValues } from './form-policy.ts'
 import { problemOf } from './openapi.ts'
 
 type Fields = Readonly<Record<string, unknown>>
@@ -25,6 +26,7 @@ const TEXT_FIELDS = [
   'git_branch',
   'cloud',
   'instance_type',
+  ...POLICY_FIELDS,
 ] as const
 
 const EMPTY: FormValues = {
@@ -43,6 +45,7 @@ const EMPTY: FormValues = {
   git_branch: '',
   cloud: '',
   instance_type: '',
+  ...DEFAULT_POLICY_VALUES,
   spot: false,
   start: true,
 }
@@ -63,11 +66,12 @@ export const blankForm = (example: string | undefined): FormValues => ({
   ...(example && Object.hasOwn(EXAMPLES, example) ? EXAMPLES[example] : {}),
 })
 
-/** The fields as they were sent, to be shown again beside what is wrong with them. */
-export function formValues(fields: Fields): FormValues {
-  const texts = TEXT_FIELDS.map((field) => [field, textOf(fields[field])] as const)
+/** The fields as they were sent, to be shown again beside what is wrong with them. What was not sent is as it was. */
+export function formValues(fields: Fields, before: FormValues = EMPTY): FormValues {
+  const sent = TEXT_FIELDS.filter((field) => field in fields)
+  const texts = sent.map((field) => [field, textOf(fields[field])] as const)
   const flags = { spot: fields['spot'] === 'true', start: fields['start'] === 'true' }
-  return { ...EMPTY, ...Object.fromEntries(texts), ...flags }
+  return { ...before, ...Object.fromEntries(texts), ...flags }
 }
 
 const textOf = (value: unknown): string => (typeof value === 'string' ? value.replaceAll('\r\n', '\n') : '')
@@ -88,6 +92,7 @@ export function formOf(row: ExperimentRow): FormValues {
     cloud: spec.cloud ?? '',
     instance_type: spec.instanceType ?? '',
     spot: spec.spot,
+    ...policyValues(row.policy, spec.executor),
   }
 }
 
@@ -154,13 +159,20 @@ function parseForm<T>(values: FormValues, schema: Parser<T>): FormResult<T> {
   const envs = attempt(() => Object.fromEntries(pairs(values.envs)), 'envs', errors)
   if (values.command.trim() === '' && values.base_command.trim() === '')
     errors.set('command', 'say what to run, for example: python train.py --name {name} {flags}')
-  const parsed = schema.safeParse({ ...bodyOf(values), flags, envs })
+  const policy = policyBody(values, (field, read) => attempt(() => read(values[field]), field, errors))
+  const parsed = schema.safeParse({ ...bodyOf(values), ...policy, flags, envs })
   if (!parsed.success)
     for (const { field, message } of problemOf(parsed.error.issues).errors) {
-      const name = field.split('.', 1)[0] ?? field
+      const name = fieldOf(field)
       if (!errors.has(name)) errors.set(name, message)
     }
   return parsed.success && errors.size === 0 ? { input: parsed.data } : { errors }
+}
+
+/** Where a problem of the body is shown: `flags.lr` beside the flags, `restart_policy.when` beside `restart_when`. */
+function fieldOf(path: string): string {
+  const [first = path, second] = path.split('.')
+  return first === 'restart_policy' && second !== undefined ? `restart_${second}` : first
 }
 
 function attempt<T>(read: () => T, field: string, errors: Map<string, string>): T | undefined {

@@ -31,8 +31,12 @@ export const sameSite = createMiddleware((c, next) => {
 
 const LOOPBACK = ['localhost', '127.0.0.1', '[::1]']
 
-/** The names that a console bound to this host answers to; every name when it is bound to all addresses. */
-export function hostsFor(host: string): string[] | null {
+/**
+ * The names that a console bound to this host answers to, the one under which jobs reach it among them; every name when
+ * it is bound to all addresses.
+ */
+export function hostsFor(host: string, jobsUrl?: string): string[] | null {
   if (host === '0.0.0.0' || host === '::') return null
-  return [...LOOPBACK, host.includes(':') ? `[${host}]` : host.toLowerCase()]
+  const forJobs = jobsUrl === undefined ? [] : [new URL(jobsUrl).hostname.toLowerCase()]
+  return [...LOOPBACK, host.includes(':') ? `[${host}]` : host.toLowerCase(), ...forJobs]
 }

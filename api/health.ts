@@ -1,6 +1,7 @@
 import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi'
 import type { Pool } from 'pg'
 import { countByPhase } from '../store/experiments.ts'
+import { listExpectedClusters } from '../store/fleet.ts'
 import { listSources, type SourceRow } from '../store/sources.ts'
 
 const Source = z.object({
@@ -36,7 +37,11 @@ const UNUSED = { last_sync: null, staleness_seconds: null, running: false, error
 export function healthApi(db: Pool): OpenAPIHono {
   const app = new OpenAPIHono()
   app.openapi(healthRoute, async (c) => {
-    const [sources, counts] = await Promise.all([listSources(db), countByPhase(db)])
+    const [sources, counts, clusters] = await Promise.all([
+      listSources(db),
+      countByPhase(db),
+      listExpectedClusters(db),
+    ])
     const skypilot = sourceJson(sources.find(({ name }) => name === 'skypilot'))
     const running = ['running', 'waiting', 'recovering', 'stopping', 'finishing']
     return c.json({
@@ -46,7 +51,7 @@ export function healthApi(db: Pool): OpenAPIHono {
       observatory: UNUSED,
       num_experiments: [...counts.values()].reduce((sum, count) => sum + count, 0),
       num_running_jobs: running.reduce((sum, phase) => sum + (counts.get(phase) ?? 0), 0),
-      num_clusters: 0,
+      num_clusters: clusters.length,
     })
   })
   app.get('/healthz', async (c) => {

@@ -1,13 +1,13 @@
 import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi'
 import { stream } from 'hono/streaming'
 import type { Pool } from 'pg'
-import { getAttemptByJob, listJobs } from '../store/attempts.ts'
+import { listJobs } from '../store/attempts.ts'
 import { listExperiments } from '../store/experiments.ts'
 import type { SkyPilot } from '../skypilot/client.ts'
-import type { Desk } from './desk.ts'
+import { type Desk, findJob } from './desk.ts'
+import { openLog } from './job-log.ts'
 import { JobJson, jobJson } from './json.ts'
 import { actorOf, invalid, jsonOf, problemOf, problems } from './openapi.ts'
-import { Problem } from './problem.ts'
 
 const LIST_MAX = 1_000
 const IdParam = z.object({ id: z.string().openapi({ param: { name: 'id', in: 'path' } }) })
@@ -112,16 +112,8 @@ function logsRoute(app: OpenAPIHono, db: Pool, skypilot: SkyPilot): void {
     const query = LogsQuery.safeParse(c.req.query())
     if (!query.success) throw problemOf(query.error.issues)
     const { follow, tail } = query.data
-    const id = c.req.param('id')
-    const attempt = /^\d{1,9}$/.test(id) ? await getAttemptByJob(db, Number(id)) : undefined
-    if (attempt?.jobId == null) throw new Problem(404, `Job '${id}' not found`)
-    const { signal } = c.req.raw
-    const lines = await skypilot.jobs.tailLogs({
-      jobId: attempt.jobId,
-      follow,
-      signal,
-      ...(tail ? { tail } : {}),
-    })
+    const job = await findJob(db, c.req.param('id'))
+    const lines = await openLog(skypilot, job, { follow, tail, signal: c.req.raw.signal })
     c.header('Content-Type', 'text/plain; charset=utf-8')
     return stream(c, async (out) => {
       for await (const text of lines) await out.write(`${text}\n`)

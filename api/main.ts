@@ -1,6 +1,7 @@
 import { serve } from '@hono/node-server'
 import { Client, Connection } from '@temporalio/client'
 import { readSettings } from '../runtime/env.ts'
+import { fenceOf } from '../runtime/fence-token.ts'
 import { createLog } from '../runtime/log.ts'
 import { onShutdown } from '../runtime/shutdown.ts'
 import { createExperiments } from '../sdk/experiments.ts'
@@ -23,17 +24,21 @@ const changes = listen(settings.databaseUrl, 'skydeck', onError)
 // Connects when it is first used, so that the pages are there while Temporal is away.
 const connection = Connection.lazy({ address: settings.temporalAddress ?? 'localhost:7233' })
 const temporal = new Client({ connection, namespace: settings.temporalNamespace })
+const fence = fenceOf(settings)
 const app = createApp({
   db,
   changes,
   experiments: createExperiments(temporal),
   skypilot: createSkyPilot({
     endpoint: findEndpoint(settings.skypilotEndpoint) ?? LOCAL_ENDPOINT,
+    user: { id: 'skydeck', name: 'skydeck' },
     ...(settings.skypilotToken ? { token: settings.skypilotToken } : {}),
   }),
+  pollIntervalMs: settings.pollIntervalMs,
   temporalUiUrl: settings.temporalUiUrl,
   temporalNamespace: settings.temporalNamespace,
-  hosts: hostsFor(settings.host),
+  fenceSecret: settings.fenceSecret,
+  hosts: hostsFor(settings.host, fence?.url),
   log,
 })
 const server = serve({ fetch: app.fetch, hostname: settings.host, port: settings.port }, ({ port }) =>

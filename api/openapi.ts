@@ -14,8 +14,9 @@ const ProblemJson = z
 
 const MEANING: Record<number, string> = {
   400: 'it cannot be done now',
+  401: 'the token is not the right one',
   404: 'there is no such thing',
-  409: 'it changed meanwhile, or the name is taken',
+  409: 'it changed meanwhile, or is taken',
   422: 'the request is not valid; `detail` says what and how to mend it',
   503: 'Temporal or SkyPilot is away',
 }

@@ -2,14 +2,18 @@ import type { Pool } from 'pg'
 import { type Phase, PHASES } from '../core/explain.ts'
 import { listAttempts } from '../store/attempts.ts'
 import { listEvents } from '../store/events.ts'
-import { countByPhase, type ExperimentRow, listExperiments } from '../store/experiments.ts'
-import { listSources } from '../store/sources.ts'
+import { countByPhase, type ExperimentRow, getDeleted, listExperiments } from '../store/experiments.ts'
+import { countOrphans } from '../store/fleet.ts'
+import { listSources, type SourceRow } from '../store/sources.ts'
 import type { DetailProps } from '../views/detail.tsx'
 import type { Frame } from '../views/layout.tsx'
 import type { ListProps, ListQuery } from '../views/list.tsx'
+import { seenRows } from './seen.ts'
 
 export interface PageDeps {
   db: Pool
+  /** How often SkyPilot is looked at. */
+  pollIntervalMs: number
   /** Where the Temporal UI is, for links; null when nobody said. */
   temporalUiUrl: string | null
   temporalNamespace: string
@@ -18,9 +22,13 @@ export interface PageDeps {
 const PAGE_SIZE = 100
 const ATTEMPTS_SHOWN = 50
 const EVENTS_SHOWN = 100
+export const QUEUE_SHOWN = 200
 
 /** Reads what a page shows. The same for the first answer and for what the event stream sends later. */
-export async function frameOf(deps: PageDeps, section: Frame['section'] = 'experiments'): Promise<Frame> {
+export async function frameOf(
+  deps: PageDeps,
+  section: Frame['section'] = 'experiments',
+): Promise<Frame & { sources: SourceRow[] }> {
   return {
     nowMs: Date.now(),
     sources: await listSources(deps.db),
@@ -40,7 +48,7 @@ export function listQueryOf(query: Record<string, string>): ListQuery {
 
 export async function listProps(deps: PageDeps, query: ListQuery): Promise<ListProps> {
   const search = query.q || undefined
-  const [frame, rows, counts] = await Promise.all([
+  const [frame, rows, counts, orphans] = await Promise.all([
     frameOf(deps),
     listExperiments(deps.db, {
       search,
@@ -49,18 +57,26 @@ export async function listProps(deps: PageDeps, query: ListQuery): Promise<ListP
       offset: (query.page - 1) * PAGE_SIZE,
     }),
     countByPhase(deps.db, { search }),
+    countOrphans(deps.db),
   ])
-  return { frame, query, rows, counts, pageSize: PAGE_SIZE }
+  const seen = await seenRows(deps, rows, frame.sources)
+  return { frame, query, rows: seen, counts, orphans, pageSize: PAGE_SIZE }
 }
 
-export async function detailProps(deps: PageDeps, of: ExperimentRow): Promise<DetailProps> {
+/** The experiment that was just deleted, as long as it is. */
+export async function deletedOf(deps: PageDeps, id: string | undefined): Promise<ListProps['deleted']> {
+  return id === undefined ? undefined : getDeleted(deps.db, id)
+}
+
+export async function detailProps(deps: PageDeps, row: ExperimentRow): Promise<DetailProps> {
   const [frame, attempts, events] = await Promise.all([
     frameOf(deps),
-    listAttempts(deps.db, of.id, ATTEMPTS_SHOWN),
-    listEvents(deps.db, { experimentId: of.id, limit: EVENTS_SHOWN }),
+    listAttempts(deps.db, row.id, ATTEMPTS_SHOWN),
+    listEvents(deps.db, { experimentId: row.id, limit: EVENTS_SHOWN }),
   ])
   const workflowUrl = deps.temporalUiUrl
-    ? `${deps.temporalUiUrl}/namespaces/${encodeURIComponent(deps.temporalNamespace)}/workflows/experiment-${of.id}`
+    ? `${deps.temporalUiUrl}/namespaces/${encodeURIComponent(deps.temporalNamespace)}/workflows/experiment-${row.id}`
     : null
-  return { frame, of, attempts, events, workflowUrl }
+  const [of] = await seenRows(deps, [row], frame.sources)
+  return { frame, of: of ?? { ...row, queue: null }, attempts, events, workflowUrl }
 }

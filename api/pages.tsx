@@ -1,4 +1,4 @@
-import { type Context, Hono } from 'hono'
+import { Hono } from 'hono'
 import { buildCommand } from '../core/build-command.ts'
 import { isDesiredState } from '../core/spec.ts'
 import type { SkyPilot } from '../skypilot/client.ts'
@@ -9,12 +9,16 @@ import { FormPage, PreviewLine } from '../views/form.tsx'
 import { ListPage, Row } from '../views/list.tsx'
 import { LOG_LINES, LogPage } from '../views/log.tsx'
 import { paths } from '../views/paths.ts'
-import type { Desk } from './desk.ts'
+import { controlPages } from './control-pages.tsx'
+import { type Desk, findJob } from './desk.ts'
 import { specOf } from './experiment-input.ts'
 import { blankForm, formOf, formValues, parseCreate, parseEdit } from './form.ts'
+import { openLog } from './job-log.ts'
 import { actorOf } from './openapi.ts'
-import { detailProps, frameOf, listProps, listQueryOf, type PageDeps } from './page-data.ts'
+import { deletedOf, detailProps, frameOf, listProps, listQueryOf, type PageDeps } from './page-data.ts'
 import { Problem } from './problem.ts'
+import { seenRow } from './seen.ts'
+import { wantsPartial } from './wants-partial.ts'
 
 const ACTIVITY_SHOWN = 200
 const LOG_WAIT_MS = 10_000
@@ -24,13 +28,13 @@ export interface PagesDeps extends PageDeps {
   skypilot: SkyPilot
 }
 
-/** True for a request by htmx that wants a piece of a page. */
-export const wantsPartial = (c: Context): boolean => c.req.header('hx-request-type') === 'partial'
-
 /** The console. Every form works without script: it posts, and is sent on to a page. */
 export function pages(deps: PagesDeps): Hono {
   const app = new Hono()
-  app.get('/', async (c) => c.render(<ListPage {...await listProps(deps, listQueryOf(c.req.query()))} />))
+  app.get('/', async (c) => {
+    const props = await listProps(deps, listQueryOf(c.req.query()))
+    return c.render(<ListPage {...props} deleted={await deletedOf(deps, c.req.query('deleted'))} />)
+  })
   app.get('/activity', async (c) => {
     const events = await listEvents(deps.db, { experimentId: null, limit: ACTIVITY_SHOWN })
     return c.render(
@@ -44,6 +48,7 @@ export function pages(deps: PagesDeps): Hono {
   createPages(app, deps)
   experimentPages(app, deps)
   editPages(app, deps)
+  controlPages(app, deps)
   return app
 }
 
@@ -87,25 +92,21 @@ function experimentPages(app: Hono, deps: PagesDeps): void {
     if (!isDesiredState(state)) throw new Problem(422, 'state must be RUNNING, STOPPED or TERMINATED')
     const row = await deps.desk.setDesiredState(c.req.param('id'), state, { actor: actorOf(c) })
     if (!wantsPartial(c)) return c.redirect(region === 'row' ? paths.list() : paths.experiment(row.id), 303)
-    if (region === 'row') return c.html(<Row of={row} nowMs={Date.now()} />)
+    if (region === 'row') return c.html(<Row of={await seenRow(deps, row)} nowMs={Date.now()} />)
     return c.html(<Summary {...await detailProps(deps, row)} />)
   })
   app.post('/e/:id/delete', async (c) => {
-    await deps.desk.remove(c.req.param('id'), { actor: actorOf(c) })
-    return c.redirect(paths.list(), 303)
+    const { id } = await deps.desk.remove(c.req.param('id'), { actor: actorOf(c) })
+    return c.redirect(paths.list({ deleted: id }), 303)
   })
   app.get('/e/:id/log', async (c) => {
     const row = await deps.desk.find(c.req.param('id'))
     const lines: string[] = []
-    if (row.jobId !== null) {
+    if (row.jobKey !== null) {
       const signal = AbortSignal.any([c.req.raw.signal, AbortSignal.timeout(LOG_WAIT_MS)])
-      const log = await deps.skypilot.jobs.tailLogs({
-        jobId: row.jobId,
-        follow: false,
-        tail: LOG_LINES,
-        signal,
-      })
-      for await (const line of log) lines.push(line)
+      const job = await findJob(deps.db, row.jobKey)
+      for await (const line of await openLog(deps.skypilot, job, { follow: false, tail: LOG_LINES, signal }))
+        lines.push(line)
     }
     return c.render(
       <LogPage frame={await frameOf(deps)} name={row.name} experimentId={row.id} lines={lines} />,
@@ -122,7 +123,7 @@ function editPages(app: Hono, deps: PagesDeps): void {
   })
   app.post('/e/:id/edit', async (c) => {
     const row = await deps.desk.find(c.req.param('id'))
-    const values = formValues(await c.req.parseBody())
+    const values = formValues(await c.req.parseBody(), formOf(row))
     const parsed = parseEdit(values)
     const edited =
       'input' in parsed

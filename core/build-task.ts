@@ -21,6 +21,12 @@ export function parseJobName(text: string): AttemptIdentity | undefined {
   return { name, experimentId: Number(experimentId), run: Number(run), attempt: Number(attempt) }
 }
 
+/** Reads the name of an experiment's own cluster back, `n-i`. Anybody may have a cluster with such a name. */
+export function parseClusterName(text: string): { name: string; experimentId: number } | undefined {
+  const match = /^(.+)-([1-9]\d{0,14})$/.exec(text)
+  return match ? { name: match[1] ?? '', experimentId: Number(match[2]) } : undefined
+}
+
 /** A SkyPilot task, as far as SkyDeck fills it in. */
 export interface Task {
   name: string

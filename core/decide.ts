@@ -1,61 +1,87 @@
-import { type Attempt, type Experiment, liveAttempt, isRunOver } from './experiment.ts'
+import { type Action, CANCEL_REPEAT_MS, wait } from './action.ts'
+import { decideCluster, endOnStoppedCluster, isReadyForExec, mustStartFirst } from './decide-cluster.ts'
+import {
+  type Active,
+  type Attempt,
+  type Experiment,
+  isOnCluster,
+  liveAttempt,
+  NEVER,
+  type SecondJob,
+} from './experiment.ts'
 import { sayVerdict } from './job-status.ts'
+import { whyOverLimit } from './limits.ts'
+import { sequelOf } from './restart.ts'
 
-/** A cancel that SkyPilot took but that shows no effect is asked for again after this time. */
-export const CANCEL_REPEAT_MS = 30_000
-
-/** Between two looks for a launch that may have happened: what is in flight must have time to show itself. */
-export const SETTLE_MS = 3_000
-
-/** Looks that must find nothing before an unsure launch counts as never made. */
-export const LOOKS_EMPTY_MIN = 2
-
-/** One step towards the desired state. `why` is shown to people, so it is part of the contract. */
-export type Action = { why: string } & (
-  | { kind: 'launch' }
-  | { kind: 'follow'; requestId: string }
-  | { kind: 'abort'; requestId: string }
-  | { kind: 'look' }
-  | { kind: 'cancel'; jobId: number }
-  | { kind: 'wait'; forMs: number | null }
-  | { kind: 'finish' }
-)
-
-const wait = (why: string, forMs: number | null = null): Action => ({ kind: 'wait', forMs, why })
+/** So many cancels that do not get through to a cluster, and the cluster itself is stopped. */
+const CANCELS_FAILED_MAX = 2
 
 /**
  * Picks the next action from state and clock alone, with no memory of which event woke us.
  * It is asked again after every change, so each answer needs to be right only for this instant.
  */
 export function decide(state: Experiment, nowMs: number): Action {
+  if (state.hold && !state.deleted) return wait(sayHold(state.hold))
   if (state.trouble && nowMs < state.trouble.retryAtMs)
-    return wait(
-      `${state.trouble.action} failed, trying again: ${state.trouble.reason}`,
-      state.trouble.retryAtMs - nowMs,
-    )
-  const stray = state.strays[0]
-  if (stray !== undefined)
-    return {
-      kind: 'cancel',
-      jobId: stray,
-      why: `a second job ${stray} of this experiment was seen; the older one is kept`,
-    }
+    return wait(sayTrouble(state), state.trouble.retryAtMs)
+  const second = endSecondJob(state, nowMs)
+  if (second) return second
+  const limit = whyOverLimit(state, nowMs)
+  if (limit !== undefined) return { kind: 'conclude', conclusion: 'limit', why: limit }
   const live = liveAttempt(state)
-  if (live) return decideLive(state, live, nowMs)
-  return decideIdle(state)
+  return live ? decideLive(state, live, nowMs) : decideIdle(state, nowMs)
 }
 
-function decideIdle(state: Experiment): Action {
+/** A second job goes first, unless it ends with the cluster that is to end anyway. */
+function endSecondJob(state: Experiment, nowMs: number): Action | undefined {
+  const second = state.strays.find(
+    (job) =>
+      nowMs >= dueAtMs(job) &&
+      !(job.clusterName !== null && job.clusterName === state.cluster?.name && endsWithCluster(state)),
+  )
+  if (!second) return undefined
+  const { jobId, jobName, clusterName } = second
+  const why = second.asks === 0 ? 'was seen; only one may live' : 'is still there, asking again'
+  return { kind: 'cancel', job: { jobId, jobName, clusterName }, why: `a second job ${jobId} ${why}` }
+}
+
+const dueAtMs = ({ askedAtMs }: SecondJob): number =>
+  askedAtMs === NEVER ? NEVER : askedAtMs + CANCEL_REPEAT_MS
+
+/** When the end of a second job is asked for again; null where there is none. */
+export const nextStrayMs = ({ strays }: Experiment): number | null =>
+  strays.length === 0 ? null : Math.min(...strays.map(dueAtMs))
+
+const sayHold = ({ actor, reason }: NonNullable<Experiment['hold']>): string =>
+  `hands off: held by ${actor}${reason === null ? '' : `: ${reason}`}`
+
+const sayTrouble = ({ trouble }: Experiment): string =>
+  trouble?.kind === null ? trouble.reason : `${trouble?.action} failed, trying again: ${trouble?.reason}`
+
+/** Nothing of ours is live. A cluster may be. */
+function decideIdle(state: Experiment, nowMs: number): Action {
+  const rest = restOf(state)
+  if (rest)
+    return decideCluster(state, nowMs) ?? (rest.kind === 'finish' ? whileSecondJob(state) : undefined) ?? rest
+  const restart = sequelOf(state)
+  if (restart?.kind === 'stop') return { kind: 'conclude', conclusion: 'drift', why: restart.why }
+  if (restart?.kind === 'restart' && nowMs < restart.atMs) return wait(restart.why, restart.atMs)
+  return launch(state, restart ? 'restarting' : 'starting: nothing is running yet')
+}
+
+/** What there is to say when nothing is to be launched. Undefined: something is. */
+function restOf(state: Experiment): Action | undefined {
   if (state.deleted) return { kind: 'finish', why: 'deleted' }
-  const last = state.attempt?.progress
   switch (state.desired.state) {
     case 'STOPPED':
-      return wait(state.attempt === null ? 'never started' : sayStopped(state))
+      return wait(state.run === 0 ? 'never started' : sayStopped(state))
     case 'TERMINATED':
       return wait('terminated')
-    case 'RUNNING':
-      if (isRunOver(state)) return wait(last?.phase === 'ended' ? sayVerdict(last.verdict) : 'over')
-      return { kind: 'launch', why: 'starting: nothing is running yet' }
+    case 'RUNNING': {
+      if (state.closing) return wait(state.closing.reason)
+      const sequel = sequelOf(state)
+      return sequel?.kind === 'over' ? wait(sequel.why) : undefined
+    }
   }
 }
 
@@ -72,14 +98,25 @@ function sayStopped(state: Experiment): string {
   return `stopped by ${actor}${reason === null ? '' : `: ${reason}`}`
 }
 
+/** Nothing is launched and nothing is finished beside a job that may still live. */
+function whileSecondJob(state: Experiment): Action | undefined {
+  const dueMs = nextStrayMs(state)
+  return dueMs === null ? undefined : wait('waiting for the end of a second job', dueMs)
+}
+
+function launch(state: Experiment, why: string): Action {
+  const blocked = whileSecondJob(state)
+  if (blocked) return blocked
+  const onCluster = state.spec.executor === 'cluster'
+  return (onCluster ? mustStartFirst(state) : undefined) ?? submission(state, onCluster, why)
+}
+
 function decideLive(state: Experiment, attempt: Attempt, nowMs: number): Action {
   const unwanted = whyUnwanted(state, attempt)
   const { progress } = attempt
   switch (progress.phase) {
     case 'intended':
-      return unwanted
-        ? { kind: 'look', why: `${unwanted}; making sure that nothing was started` }
-        : { kind: 'launch', why: 'asking SkyPilot to launch' }
+      return decideIntended(state, attempt, progress, unwanted, nowMs)
     case 'requested': {
       const { requestId } = progress
       return unwanted
@@ -87,30 +124,80 @@ function decideLive(state: Experiment, attempt: Attempt, nowMs: number): Action 
         : { kind: 'follow', requestId, why: 'SkyPilot is preparing the job' }
     }
     case 'active':
-      return decideActive(progress, unwanted, nowMs)
+      return decideActive(state, attempt, progress, unwanted, nowMs)
     case 'ended':
       return wait('over')
   }
 }
 
-type Active = Extract<Attempt['progress'], { phase: 'active' }>
+function decideIntended(
+  state: Experiment,
+  attempt: Attempt,
+  progress: Extract<Attempt['progress'], { phase: 'intended' }>,
+  unwanted: string | undefined,
+  nowMs: number,
+): Action {
+  if (unwanted !== undefined)
+    return { kind: 'look', why: `${unwanted}; making sure that nothing was started` }
+  if (progress.unsure && nowMs < progress.settledAtMs)
+    return { kind: 'look', why: 'SkyPilot may still be working on a launch that it forgot; looking for it' }
+  return (
+    whileSecondJob(state) ?? submission(state, isOnCluster(attempt), 'waiting for its turn to be launched')
+  )
+}
 
-function decideActive(active: Active, unwanted: string | undefined, nowMs: number): Action {
-  const { jobId, verdict, cancelAskedAtMs, job } = active
+const submission = (state: Experiment, onCluster: boolean, why: string): Action => ({
+  kind: 'launch',
+  how: onCluster ? (isReadyForExec(state) ? 'exec' : 'cluster') : 'job',
+  priority: state.policy.priority,
+  why,
+})
+
+function decideActive(
+  state: Experiment,
+  attempt: Attempt,
+  active: Active,
+  unwanted: string | undefined,
+  nowMs: number,
+): Action {
+  const { verdict, job } = active
   if (verdict) return wait(`${sayVerdict(verdict)}; SkyPilot is cleaning up`)
-  if (unwanted === undefined) return wait(sayLive(job.status, job.details))
-  if (cancelAskedAtMs === null) return { kind: 'cancel', jobId, why: `stopping: ${unwanted}` }
-  const dueInMs = cancelAskedAtMs + CANCEL_REPEAT_MS - nowMs
-  return dueInMs > 0
-    ? wait('stopping: SkyPilot was asked to cancel the job', dueInMs)
-    : { kind: 'cancel', jobId, why: 'stopping: the job is still there, asking again' }
+  const onCluster = attempt.clusterName !== null
+  const look = onCluster ? endOnStoppedCluster(state, nowMs) : undefined
+  if (look) return look
+  if (unwanted === undefined)
+    return (onCluster ? decideCluster(state, nowMs) : undefined) ?? wait(sayLive(job.status, job.details))
+  if (onCluster && endsWithCluster(state))
+    return decideCluster(state, nowMs) ?? wait('stopping: the job ends with its cluster')
+  return cancelling(attempt, active, unwanted, nowMs)
+}
+
+function cancelling(
+  { jobName, clusterName }: Attempt,
+  { jobId, cancel: asked }: Active,
+  unwanted: string,
+  nowMs: number,
+): Action {
+  const cancel = { kind: 'cancel', job: { jobId, jobName, clusterName } } as const
+  if (asked === null) return { ...cancel, why: `stopping: ${unwanted}` }
+  const repeatAtMs = asked.askedAtMs + CANCEL_REPEAT_MS
+  return nowMs < repeatAtMs
+    ? wait('stopping: SkyPilot was asked to cancel the job', repeatAtMs)
+    : { ...cancel, why: 'stopping: the job is still there, asking again' }
+}
+
+/** Taking the cluster down, or stopping one that cannot be talked to, ends the job too and needs no way to the machines. */
+function endsWithCluster({ deleted, desired, trouble }: Experiment): boolean {
+  if (deleted || desired.state === 'TERMINATED') return true
+  return desired.state === 'STOPPED' && trouble?.action === 'cancel' && trouble.failures >= CANCELS_FAILED_MAX
 }
 
 /** Says why the job we may have is not the one we should have. */
-function whyUnwanted(state: Experiment, attempt: Attempt): string | undefined {
+export function whyUnwanted(state: Experiment, attempt: Attempt): string | undefined {
   if (state.deleted) return 'the experiment is being deleted'
   if (state.desired.state !== 'RUNNING') return `${state.desired.state} is wanted`
-  return attempt.run < state.run ? 'a newer run replaces it' : undefined
+  if (attempt.run < state.run) return 'a newer run replaces it'
+  return state.closing?.reason
 }
 
 /** SkyPilot's live statuses in plain words. An unknown word is shown as it is. */
@@ -119,9 +206,11 @@ export function sayLive(status: string, details: string | null): string {
   switch (status) {
     case 'PENDING':
     case 'SUBMITTED':
+    case 'INIT':
       return `waiting for SkyPilot to start it${extra}`
     case 'STARTING':
-      return `starting${extra}`
+    case 'SETTING_UP':
+      return `${status === 'STARTING' ? 'starting' : 'running its setup'}${extra}`
     case 'RUNNING':
       return 'running'
     case 'RECOVERING':

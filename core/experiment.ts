@@ -1,4 +1,5 @@
 import type { AttemptIdentity } from './build-task.ts'
+import { DEFAULT_POLICY, type Policy } from './policy.ts'
 import type { DesiredState, Spec } from './spec.ts'
 
 /** What a person wants now, and who said so. `generation` grows by one with every accepted change of the wish. */
@@ -10,7 +11,8 @@ export interface Desired {
   atMs: number
 }
 
-export type Outcome = 'succeeded' | 'failed' | 'cancelled' | 'never-started'
+/** How an attempt ended. `lost` is no end that anybody saw: SkyPilot does not know the job any more. */
+export type Outcome = 'succeeded' | 'failed' | 'cancelled' | 'never-started' | 'lost'
 
 /** Whose fault an end is: the person's code, the machines and limits around it, nobody's. */
 export type Blame = 'code' | 'infrastructure' | 'none'
@@ -29,11 +31,15 @@ export interface Verdict {
 /** What SkyPilot last told about the job. */
 export interface JobView {
   status: string
+  /** When this status was first seen. */
+  statusSinceMs: number
   details: string | null
   submittedAtMs: number | null
   startedAtMs: number | null
   endedAtMs: number | null
   recoveries: number
+  /** When it was first seen running; null before. */
+  runningSinceMs: number | null
   /** When SkyDeck saw it, by the worker's clock; NEVER before the first look. */
   seenAtMs: number
 }
@@ -48,16 +54,36 @@ export const NEVER = 0
  * - `ended`: nothing of it is left
  */
 export type Progress =
-  | { phase: 'intended'; looksEmpty: number; unsure: boolean }
-  | { phase: 'requested'; requestId: string }
-  | { phase: 'active'; jobId: number; job: JobView; cancelAskedAtMs: number | null; verdict: Verdict | null }
-  | { phase: 'ended'; jobId: number | null; job: JobView | null; verdict: Verdict }
+  | { phase: 'intended'; looksEmpty: number; unsure: boolean; settledAtMs: number }
+  | { phase: 'requested'; requestId: string; sinceMs: number }
+  | Active
+  | Ended
+
+export interface Active {
+  phase: 'active'
+  jobId: number
+  job: JobView
+  /** A cancel that was asked for: first, and last. */
+  cancel: { sinceMs: number; askedAtMs: number } | null
+  verdict: Verdict | null
+}
+
+export interface Ended {
+  phase: 'ended'
+  jobId: number | null
+  job: JobView | null
+  verdict: Verdict
+  /** By our own clock. */
+  overAtMs: number
+}
 
 /** One launch within a run. */
 export interface Attempt {
   run: number
   attempt: number
   jobName: string
+  /** The cluster that it is launched on; null for a managed job. */
+  clusterName: string | null
   /** Of the experiment's spec when it was launched; the text that was submitted. */
   specRevision: number
   command: string
@@ -65,6 +91,64 @@ export interface Attempt {
   progress: Progress
   /** The experiment's `revision` when this last changed: what the projection has not seen yet is sent again. */
   changedAt: number
+}
+
+/** The experiment's own cluster, as long as it may exist. Gone is only what two complete looks did not show. */
+export interface Cluster {
+  name: string
+  /** SkyPilot's word; null while all we know is that we asked for it. */
+  status: string | null
+  statusSinceMs: number
+  reason: string | null
+  /** Whether there may be a disk worth keeping. */
+  everUp: boolean
+  /** What it was made from (machines and setup): another job of the same recipe needs neither. */
+  recipe: string
+  launchedAtMs: number | null
+  /** As SkyPilot shows it, and as it was asked for last. */
+  autostopMinutes: number | null
+  autostopAsked: number | null
+  seenAtMs: number
+  /** It was certainly there at this time: a look that began before proves nothing against it. */
+  existsSinceMs: number
+  looksAbsent: number
+  /** What was asked of it last. */
+  asked: { verb: ClusterVerb; sinceMs: number; atMs: number } | null
+  /** What SkyPilot says that it cannot do to it. */
+  refused: { verb: ClusterVerb; reason: string } | null
+}
+
+export type ClusterVerb = 'start' | 'stop' | 'down'
+
+/** A live job with our name beside the one that is kept. */
+export interface Stray {
+  jobId: number
+  jobName: string
+  /** On which cluster; null for a managed job. */
+  clusterName: string | null
+}
+
+/** A second live job on its way out. It is kept in the books until it is seen to have ended. */
+export interface SecondJob extends Stray {
+  /** How often its end was asked for, and when last. */
+  asks: number
+  askedAtMs: number
+  /** It was seen alive after its end was asked for: then silence alone does not end it soon. */
+  isSeenSince: boolean
+}
+
+/** Why a run is over although RUNNING is wanted and another attempt could follow. */
+export interface Closing {
+  status: 'LIMIT' | 'ADOPTED'
+  reason: string
+  atMs: number
+}
+
+/** Hands off: nothing is done, whatever is wanted, until somebody releases it. */
+export interface Hold {
+  actor: string
+  reason: string | null
+  atMs: number
 }
 
 /** One line of the append-only log, waiting until Postgres has it. */
@@ -79,21 +163,35 @@ export interface LogEvent {
 
 /** The whole truth about one experiment: the argument and the state of its workflow. Plain JSON. */
 export interface Experiment {
-  v: 1
+  v: 2
   id: number
   name: string
+  /** Who created it: starts are shared fairly between owners. */
+  owner: string
   spec: Spec
   specRevision: number
+  policy: Policy
   desired: Desired
   /** The run that is wanted or was wanted last; 0 before the first. */
   run: number
+  runSinceMs: number
   attempt: Attempt | null
   /** Attempts that ended and are not yet in the projection. */
   past: Attempt[]
-  /** Live jobs with our name beside the one we keep; the younger ones, to be cancelled. */
-  strays: number[]
+  /** Attempts of this run in a row that failed before they were healthy. */
+  quickFailures: number
+  /** Restarts of this run since the last healthy attempt. */
+  restarts: number
+  closing: Closing | null
+  cluster: Cluster | null
+  strays: SecondJob[]
+  /** Live jobs of somebody else under this experiment's name, while ours is live. Never touched. */
+  foreign: Stray[]
+  hold: Hold | null
   deleted: boolean
   trouble: Trouble | null
+  /** What people were told last, to see when that changes by the clock alone. */
+  told: { headline: string; why: string; sinceMs: number }
   /** Grows with every change; a projection never replaces a newer revision by an older one. */
   revision: number
   /** The last revision that Postgres is known to have. */
@@ -108,37 +206,52 @@ export interface Experiment {
 /** An action that failed, and when it is tried again. */
 export interface Trouble {
   action: string
+  /** Which kind of error, such as `SkyPilot.unreachable`; null where nothing failed and it only must be tried again. */
+  kind: string | null
   reason: string
   failures: number
+  sinceMs: number
   retryAtMs: number
 }
 
 export const EVENTS_KEPT_MAX = 500
 export const PAST_KEPT_MAX = 50
 
-/** A new experiment. It runs nothing until somebody wishes it. */
-export function born(given: {
+export interface Birth {
   id: number
   name: string
   spec: Spec
+  policy?: Policy
   actor: string
   atMs: number
-}): Experiment {
-  const { id, name, spec, actor, atMs } = given
+}
+
+/** A new experiment. It runs nothing until somebody wishes it. */
+export function born({ id, name, spec, policy, actor, atMs }: Birth): Experiment {
   return record(
     {
-      v: 1,
+      v: 2,
       id,
       name,
+      owner: actor,
       spec,
       specRevision: 1,
+      policy: policy ?? DEFAULT_POLICY,
       desired: { state: 'STOPPED', generation: 0, actor, reason: null, atMs },
       run: 0,
+      runSinceMs: atMs,
       attempt: null,
       past: [],
+      quickFailures: 0,
+      restarts: 0,
+      closing: null,
+      cluster: null,
       strays: [],
+      foreign: [],
+      hold: null,
       deleted: false,
       trouble: null,
+      told: { headline: '', why: '', sinceMs: atMs },
       revision: 0,
       projected: 0,
       events: [],
@@ -171,6 +284,13 @@ export const identityOf = (state: Experiment, attempt: Attempt): AttemptIdentity
 export const liveAttempt = ({ attempt }: Experiment): Attempt | null =>
   attempt !== null && attempt.progress.phase !== 'ended' ? attempt : null
 
-/** True when the run that was asked for last has come to its end, one way or another. */
-export const isRunOver = (state: Experiment): boolean =>
-  state.attempt?.run === state.run && state.attempt.progress.phase === 'ended'
+/** The end of the wanted run's last attempt; undefined while there is a live one, or none yet. */
+export const endOfRun = ({ run, attempt }: Experiment): Ended | undefined =>
+  attempt?.run === run && attempt.progress.phase === 'ended' ? attempt.progress : undefined
+
+/** The name of the experiment's own cluster: the one that exists, or the one that would be made. */
+export const clusterNameOf = ({ cluster, name, id }: Experiment): string => cluster?.name ?? `${name}-${id}`
+
+/** Is it a job on the experiment's own cluster? */
+export const isOnCluster = (attempt: Attempt | null): boolean =>
+  attempt !== null && attempt.clusterName !== null

@@ -6,7 +6,7 @@ interface Ending {
 }
 
 /**
- * SkyPilot's terminal statuses of managed jobs (`ManagedJobStatus`). Every other word, also one that we have never
+ * SkyPilot's terminal statuses of managed jobs and of jobs on clusters (`ManagedJobStatus`, `JobStatus`). Every other word, also one that we have never
  * heard of, is a live job: taking an unknown word for death would start a second job beside the first.
  */
 const ENDINGS: Readonly<Record<string, Ending>> = {
@@ -17,7 +17,22 @@ const ENDINGS: Readonly<Record<string, Ending>> = {
   FAILED_PRECHECKS: { outcome: 'failed', blame: 'infrastructure' },
   FAILED_NO_RESOURCE: { outcome: 'failed', blame: 'infrastructure' },
   FAILED_CONTROLLER: { outcome: 'failed', blame: 'infrastructure' },
+  FAILED_DRIVER: { outcome: 'failed', blame: 'infrastructure' },
 }
+
+/** SkyPilot's refusals of a launch that say nothing against what was asked for: another time, or another place, may do. */
+const CAPACITY: ReadonlySet<string> = new Set([
+  'ResourcesUnavailableError',
+  'ResourcesMismatchError',
+  'ClusterNotUpError',
+  'ClusterDoesNotExist',
+  'CommandError',
+  'ProvisionTimeoutError',
+])
+
+/** Whose fault a refused launch is, by the name of SkyPilot's exception. */
+export const blameOfRefusal = (exceptionName: string | null): Blame =>
+  exceptionName !== null && CAPACITY.has(exceptionName) ? 'infrastructure' : 'code'
 
 export const endingOf = (status: string): Ending | undefined =>
   Object.hasOwn(ENDINGS, status) ? ENDINGS[status] : undefined
@@ -39,6 +54,8 @@ export function sayVerdict(verdict: Verdict): string {
       return 'the job was cancelled'
     case 'never-started':
       return verdict.reason ?? 'never started'
+    case 'lost':
+      return `lost from sight: ${verdict.reason ?? 'SkyPilot does not know it any more'}`
     case 'failed':
       return verdict.blame === 'code'
         ? `your code failed${verdict.status === 'FAILED_SETUP' ? ' in setup' : ''}${code}`
@@ -47,3 +64,10 @@ export function sayVerdict(verdict: Verdict): string {
 }
 
 const firstLine = (text: string): string => (text.split('\n', 1)[0] ?? '').slice(0, 200)
+
+/**
+ * Whether nothing is left to be cleaned up after a job that has ended. Most come to DONE for that. One that was
+ * cancelled before a controller had it stays INACTIVE for ever (`set_pending_cancelled` in `sky/jobs/state.py`, 0.14.1).
+ */
+export const isCleanedUp = (scheduleState: string | null): boolean =>
+  scheduleState === 'DONE' || scheduleState === 'INACTIVE'

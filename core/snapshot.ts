@@ -7,6 +7,8 @@ import {
   type Verdict,
 } from './experiment.ts'
 import { explain, type Phase } from './explain.ts'
+import type { Headline } from './headline.ts'
+import type { Policy } from './policy.ts'
 import type { DesiredState, Spec } from './spec.ts'
 
 /** An attempt as the tables hold it. Times are ms since the epoch. */
@@ -15,6 +17,8 @@ export interface AttemptSnapshot {
   attempt: number
   jobName: string
   jobId: number | null
+  /** The cluster that it runs or ran on; null for a managed job. */
+  clusterName: string | null
   phase: Attempt['progress']['phase']
   status: string
   outcome: string | null
@@ -32,12 +36,22 @@ export interface AttemptSnapshot {
   revision: number
 }
 
+/** The experiment's own cluster as the tables hold it. */
+export interface ClusterSnapshot {
+  name: string
+  status: string | null
+  autostopMinutes: number | null
+  launchedAtMs: number | null
+}
+
 /** What the workflow hands to the projection: the state as of `revision`, and everything Postgres has not got yet. */
 export interface Snapshot {
   id: number
   name: string
   spec: Spec
   specRevision: number
+  policy: Policy
+  owner: string
   desiredState: DesiredState
   desiredGeneration: number
   desiredActor: string
@@ -45,7 +59,18 @@ export interface Snapshot {
   desiredAtMs: number
   run: number
   phase: Phase
+  headline: Headline
+  headlineSinceMs: number
   why: string
+  evidence: string[]
+  next: string | null
+  nextAtMs: number | null
+  /** Who holds it, if it is held. */
+  heldBy: string | null
+  heldReason: string | null
+  /** Since when it waits for its turn to be launched; null when it does not. */
+  queuedAtMs: number | null
+  cluster: ClusterSnapshot | null
   /** SkyPilot's own word for the job, if there is or was one. */
   status: string | null
   jobId: number | null
@@ -59,32 +84,60 @@ export interface Snapshot {
 
 /** The projection's input. Holds only what changed since the last one that is known to have arrived. */
 export function snapshotOf(state: Experiment, nowMs: number): Snapshot {
-  const { phase, why } = explain(state, nowMs)
   const current = state.attempt ? attemptSnapshot(state.attempt) : null
   const all = state.attempt ? [...state.past, state.attempt] : state.past
+  const { desired } = state
   return {
     id: state.id,
     name: state.name,
     spec: state.spec,
     specRevision: state.specRevision,
-    desiredState: state.desired.state,
-    desiredGeneration: state.desired.generation,
-    desiredActor: state.desired.actor,
-    desiredReason: state.desired.reason,
-    desiredAtMs: state.desired.atMs,
+    policy: state.policy,
+    owner: state.owner,
+    desiredState: desired.state,
+    desiredGeneration: desired.generation,
+    desiredActor: desired.actor,
+    desiredReason: desired.reason,
+    desiredAtMs: desired.atMs,
     run: state.run,
-    phase,
-    why,
-    status: current?.status ?? null,
-    jobId: current?.jobId ?? null,
-    exitCode: current?.exitCode ?? null,
-    seenAtMs: current?.seenAtMs ?? null,
+    ...standing(state, nowMs),
+    ...currentColumns(current),
+    cluster: state.cluster && {
+      name: state.cluster.name,
+      status: state.cluster.status,
+      autostopMinutes: state.cluster.autostopMinutes,
+      launchedAtMs: state.cluster.launchedAtMs,
+    },
     deleted: state.deleted,
     revision: state.revision,
     attempts: all.filter((attempt) => attempt.changedAt > state.projected).map(attemptSnapshot),
     events: state.events,
   }
 }
+
+function standing(state: Experiment, nowMs: number) {
+  const { phase, headline, why, evidence, next, nextAtMs } = explain(state, nowMs)
+  const { told, hold } = state
+  return {
+    phase,
+    headline,
+    headlineSinceMs: told.headline === headline ? told.sinceMs : nowMs,
+    why,
+    evidence,
+    next,
+    nextAtMs,
+    heldBy: hold?.actor ?? null,
+    heldReason: hold?.reason ?? null,
+    queuedAtMs: phase === 'queued' ? (state.attempt?.createdAtMs ?? null) : null,
+  }
+}
+
+const currentColumns = (current: AttemptSnapshot | null) => ({
+  status: current?.status ?? null,
+  jobId: current?.jobId ?? null,
+  exitCode: current?.exitCode ?? null,
+  seenAtMs: current?.seenAtMs ?? null,
+})
 
 function attemptSnapshot(attempt: Attempt): AttemptSnapshot {
   const { progress } = attempt
@@ -94,6 +147,7 @@ function attemptSnapshot(attempt: Attempt): AttemptSnapshot {
     attempt: attempt.attempt,
     jobName: attempt.jobName,
     jobId: known?.jobId ?? null,
+    clusterName: attempt.clusterName,
     phase: progress.phase,
     ...jobColumns(known?.job ?? null),
     ...endColumns(known?.verdict ?? null, known?.job ?? null),

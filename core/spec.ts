@@ -17,8 +17,16 @@ export type Command =
   | { form: 'launcher'; baseCommand: string; toolPath: string | null; gitBranch: string | null }
   | { form: 'template'; template: string; flagStyle: FlagStyle }
 
-/** Everything that decides what is submitted, apart from the identity of the attempt. */
+/**
+ * Through what an experiment runs: `managed` is a SkyPilot managed job, whose machines come and go with it; `cluster`
+ * is one cluster of the experiment's own, which can be stopped, keeps its disk and takes one job after the other.
+ */
+export type Executor = 'managed' | 'cluster'
+export const EXECUTORS: readonly Executor[] = ['managed', 'cluster']
+
+/** Everything that decides what is submitted, apart from the identity of the attempt. A change takes effect at the next run. */
 export interface Spec {
+  executor: Executor
   command: Command
   flags: Flags
   nodes: number
@@ -37,6 +45,17 @@ export const GPUS_MAX = 1_024
 export const FLAGS_MAX = 1_000
 export const FLAG_KEY_CHARS_MAX = 256
 export const FLAG_VALUE_CHARS_MAX = 8_192
+
+/** A spec travels in every message and in the state of a workflow, whose payloads have a limit of 2 MiB. */
+export const SPEC_CHARS_MAX = 65_536
+
+/** Says that a spec is too long to be carried, or nothing. */
+export const whyTooLong = (spec: unknown): string | undefined => {
+  const chars = JSON.stringify(spec).length
+  return chars > SPEC_CHARS_MAX
+    ? `what the experiment runs is ${chars} characters long in all, and may be ${SPEC_CHARS_MAX}: put long scripts into a file`
+    : undefined
+}
 
 /** SkyPilot's rule for names of jobs and clusters (`CLUSTER_NAME_VALID_REGEX`), with room for our suffix. */
 export const NAME_PATTERN = /^[a-zA-Z](?:[-_.a-zA-Z0-9]{0,61}[a-zA-Z0-9])?$/

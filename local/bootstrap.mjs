@@ -7,7 +7,8 @@
 // The way in on a machine that has only Node, of whatever version: installs, builds, then hands over to the Node
 // that the project brings along.
 //   start [--port ...]  runs SkyDeck
-//   test                runs the tests; the last line is `N passed, N failed`
+//   test                runs the tests; the last line is `N passed, N failed`. With SKYDECK_TEST_REAL=1 those too that
+//                       need a real SkyPilot API server, which is installed and started for it (root on Debian)
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
@@ -33,10 +34,13 @@ const builtFolders = [
   'runtime',
 ]
 
+/** A real server that hangs must not take the whole run. */
+const REAL_TIMEOUT_MS = 25 * 60_000
+
 const [, , command, ...rest] = process.argv
 try {
   if (command === 'start') await start(rest)
-  else if (command === 'test') test(rest)
+  else if (command === 'test') await test(rest)
   else fail('usage: bootstrap.mjs start [options] | test')
 } catch (error) {
   fail(error instanceof Error ? error.message : String(error))
@@ -61,32 +65,57 @@ async function start(args) {
 }
 
 /** Runs all tests and sums them up in the last line. */
-function test(args) {
-  let status = 1
-  let passed = 0
-  let failed = 1
+async function test(args) {
   const folder = mkdtempSync(join(tmpdir(), 'skydeck-'))
+  const sum = { passed: 0, failed: 0 }
+  let real
   try {
+    real = await beginReal(folder, args)
     prepare()
-    const report = join(folder, 'report.json')
-    const vitest = join(root, 'node_modules/vitest/vitest.mjs')
-    const options = ['--reporter=default', '--reporter=json', `--outputFile=${report}`]
-    status = run(node(), [vitest, 'run', ...options, ...args])
-    const seen = JSON.parse(readFileSync(report, 'utf8'))
-    passed = seen.numPassedTests
-    // A file that could not even be loaded has no tests to count, yet it failed.
-    const unloaded = seen.testResults.filter(
-      (file) => file.status === 'failed' && file.assertionResults.length === 0,
-    )
-    failed = seen.numFailedTests + unloaded.length
+    vitest(sum, folder, args)
+    const { endpoint, why } = await real.ready()
+    console.log(`\nThe tests on a real SkyPilot API server ${endpoint ? 'run now' : `do not run: ${why}`}`)
+    if (endpoint) for (const project of ['contract', 'real']) onReal(sum, folder, project, endpoint)
   } catch (error) {
     console.error(error instanceof Error ? error.message : error)
+    sum.failed += 1
   } finally {
+    real?.stop()
     rmSync(folder, { recursive: true, force: true })
   }
-  if (failed === 0 && status !== 0) failed = 1
-  console.log(`${passed} passed, ${failed} failed`)
-  process.exitCode = failed === 0 ? 0 : 1
+  console.log(`${sum.passed} passed, ${sum.failed} failed`)
+  process.exitCode = sum.failed === 0 ? 0 : 1
+}
+
+/** One after the other, for real launches take all the CPU that there is. */
+function onReal(sum, folder, project, endpoint) {
+  const env = { SKYDECK_CONTRACT_ENDPOINT: endpoint, SKYDECK_CONTRACT_INFRA: 'slurm' }
+  vitest(sum, folder, ['--project', project], { env, timeout: REAL_TIMEOUT_MS })
+}
+
+/** Installing it changes the machine, so only those who ask for it get it. */
+async function beginReal(folder, args) {
+  const isWanted = process.env.SKYDECK_TEST_REAL === '1' && args.length === 0
+  const why = 'SKYDECK_TEST_REAL=1 asks for them'
+  if (!isWanted) return { ready: () => Promise.resolve({ why }), stop: () => undefined }
+  const { startRealSkyPilot } = await import('../test/support/real-skypilot.mjs')
+  return startRealSkyPilot(folder)
+}
+
+/** Runs vitest once and adds up what came of it. */
+function vitest(sum, folder, args, options = {}) {
+  const report = join(mkdtempSync(join(folder, 'report-')), 'report.json')
+  const program = join(root, 'node_modules/vitest/vitest.mjs')
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile=${report}`]
+  const status = run(node(), [program, 'run', ...reporters, ...args], options)
+  const seen = JSON.parse(readFileSync(report, 'utf8'))
+  // A file that could not even be loaded has no tests to count, yet it failed.
+  const unloaded = seen.testResults.filter(
+    (file) => file.status === 'failed' && file.assertionResults.length === 0,
+  )
+  const failed = seen.numFailedTests + unloaded.length
+  sum.passed += seen.numPassedTests
+  sum.failed += failed === 0 && status !== 0 ? 1 : failed
 }
 
 /** Brings node_modules and dist up to date, each only when what it is made from has changed. */
@@ -126,8 +155,13 @@ function withTools() {
   return { ...process.env, PATH: `${join(root, 'node_modules/.bin')}:${process.env.PATH ?? ''}` }
 }
 
-function run(program, args) {
-  const ended = spawnSync(program, args, { cwd: root, stdio: 'inherit', env: withTools() })
+function run(program, args, { env = {}, timeout } = {}) {
+  const ended = spawnSync(program, args, {
+    cwd: root,
+    stdio: 'inherit',
+    env: { ...withTools(), ...env },
+    timeout,
+  })
   if (ended.error) throw ended.error
   return ended.status ?? 1
 }

@@ -4,6 +4,7 @@ import { Connection } from '@temporalio/client'
 import type { Settings } from '../runtime/env.ts'
 import { WORKFLOW_TASK_QUEUE } from '../workflows/definitions.ts'
 import type { Child, ChildSpec } from './child.ts'
+import { fenceSecret } from './fence-secret.ts'
 import { type Supervisor, untilReady } from './supervisor.ts'
 
 const READY_WITHIN_MS = 90_000
@@ -82,7 +83,23 @@ export function environmentOf(settings: Settings, addresses: Addresses): Record<
     TEMPORAL_ADDRESS: addresses.temporalAddress,
     TEMPORAL_NAMESPACE: settings.temporalNamespace,
     SKYPILOT_API_SERVER_ENDPOINT: addresses.skypilotEndpoint,
+    SKYDECK_LAUNCHES_IN_FLIGHT: String(settings.launchesInFlight),
+    ...fenceEnvironment(settings, addresses),
     ...(addresses.temporalUiUrl === null ? {} : { SKYDECK_TEMPORAL_UI_URL: addresses.temporalUiUrl }),
+  }
+}
+
+/**
+ * Jobs of a SkyPilot on this machine reach the console as a browser does. Machines elsewhere would find something else
+ * under that address, or nothing, so for them it must be named.
+ */
+function fenceEnvironment(settings: Settings, addresses: Addresses): Record<string, string> {
+  const isNear = /^(?:localhost|127\..*|\[::1\])$/.test(new URL(addresses.skypilotEndpoint).hostname)
+  const url = settings.fenceUrl ?? (isNear ? consoleAddress(settings) : null)
+  return {
+    SKYDECK_FENCE: settings.fenceMode,
+    SKYDECK_FENCE_SECRET: settings.fenceSecret ?? fenceSecret(settings.home),
+    ...(url === null ? {} : { SKYDECK_FENCE_URL: url }),
   }
 }
 

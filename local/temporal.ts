@@ -7,7 +7,13 @@ const READY_WITHIN_MS = 60_000
 const SEARCH_ATTRIBUTES = ['SkyDeckState', 'SkyDeckName', 'SkyDeckOwner']
 
 /** One machine needs one partition of the one task queue; more only add hops to each task. */
-const DYNAMIC_CONFIG = ['matching.numTaskqueueReadPartitions=1', 'matching.numTaskqueueWritePartitions=1']
+const DYNAMIC_CONFIG = [
+  'matching.numTaskqueueReadPartitions=1',
+  'matching.numTaskqueueWritePartitions=1',
+  // Launches are served by priority, and fairly between owners.
+  'matching.useNewMatcher=true',
+  'matching.enableFairness=true',
+]
 
 /** What Temporal's development server needs to be told. */
 export interface TemporalWish {

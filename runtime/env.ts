@@ -2,6 +2,7 @@ import { availableParallelism, homedir } from 'node:os'
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
+import { FENCE_MODES, type FenceMode } from '../core/fence.ts'
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
@@ -20,6 +21,14 @@ export interface Settings {
   temporalUiUrl: string | null
   skypilotEndpoint: string | null
   skypilotToken: string | null
+  /** Whether jobs ask for the lease of their attempt before they begin. */
+  fenceMode: FenceMode
+  /** Under which address jobs reach this desk; without it, or without the secret, the fence is off. */
+  fenceUrl: string | null
+  /** From which the tokens of jobs are made. */
+  fenceSecret: string | null
+  /** Launches that SkyPilot is given at once; the others wait for their turn. */
+  launchesInFlight: number
   slots: number
   temporalPort: number
   temporalUiPort: number
@@ -74,6 +83,10 @@ const Variables = z.strictObject({
   SKYDECK_TEMPORAL_UI_URL: orNull(url(['http', 'https'], 'http://127.0.0.1:8233')),
   SKYPILOT_API_SERVER_ENDPOINT: orNull(url(['http', 'https'], 'http://127.0.0.1:46580')),
   SKYPILOT_SERVICE_ACCOUNT_TOKEN: orNull(text),
+  SKYDECK_FENCE: z.enum(FENCE_MODES, `must be one of ${FENCE_MODES.join(', ')}`).default('try'),
+  SKYDECK_FENCE_URL: orNull(url(['http', 'https'], 'http://desk.example:7777')),
+  SKYDECK_FENCE_SECRET: orNull(z.string().min(16, 'must be at least 16 characters long')),
+  SKYDECK_LAUNCHES_IN_FLIGHT: wholeNumber(1, 1_000, 4).default(4),
   SKYDECK_LOCAL_SLOTS: wholeNumber(1, 1024, 4).default(Math.max(2, availableParallelism())),
   SKYDECK_TEMPORAL_PORT: port(7233),
   SKYDECK_TEMPORAL_UI_PORT: port(8233),
@@ -82,7 +95,11 @@ const Variables = z.strictObject({
 })
 
 const NAMES = Object.keys(Variables.shape)
-const SECRET_NAMES = new Set(['SKYDECK_DATABASE_URL', 'SKYPILOT_SERVICE_ACCOUNT_TOKEN'])
+const SECRET_NAMES = new Set([
+  'SKYDECK_DATABASE_URL',
+  'SKYPILOT_SERVICE_ACCOUNT_TOKEN',
+  'SKYDECK_FENCE_SECRET',
+])
 const VARIABLE_OF_OPTION = {
   home: 'SKYDECK_HOME',
   host: 'SKYDECK_HOST',
@@ -144,6 +161,10 @@ function settingsOf(v: z.infer<typeof Variables>, given: ReadonlySet<string>, us
     temporalUiUrl: v.SKYDECK_TEMPORAL_UI_URL,
     skypilotEndpoint: endpoint,
     skypilotToken: v.SKYPILOT_SERVICE_ACCOUNT_TOKEN,
+    fenceMode: v.SKYDECK_FENCE,
+    fenceUrl: v.SKYDECK_FENCE_URL,
+    fenceSecret: v.SKYDECK_FENCE_SECRET,
+    launchesInFlight: v.SKYDECK_LAUNCHES_IN_FLIGHT,
     slots: v.SKYDECK_LOCAL_SLOTS,
     temporalPort: v.SKYDECK_TEMPORAL_PORT,
     temporalUiPort: v.SKYDECK_TEMPORAL_UI_PORT,
@@ -161,6 +182,7 @@ export function describeSettings(settings: Settings): Record<string, unknown> {
     databaseUrl: settings.databaseUrl === null ? null : redactUrl(settings.databaseUrl),
     skypilotEndpoint: settings.skypilotEndpoint === null ? null : redactUrl(settings.skypilotEndpoint),
     skypilotToken: settings.skypilotToken === null ? null : '[redacted]',
+    fenceSecret: settings.fenceSecret === null ? null : '[redacted]',
     given: [...given].sort(),
   }
 }

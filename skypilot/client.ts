@@ -1,34 +1,45 @@
+import { apiStart } from './api-start.ts'
 import { createClusters } from './clusters.ts'
-import { SkyPilotError } from './errors.ts'
+import { createDownloads } from './downloads.ts'
+import { createCalls } from './handle.ts'
+import { createInfra } from './infra.ts'
 import { createJobs } from './jobs.ts'
-import { type CallOptions, createRequests, parse } from './requests.ts'
-import { Health } from './schemas.ts'
-import { createTransport, SERVER_VERSION_MIN, type TransportOptions } from './transport.ts'
+import { createRequests } from './requests.ts'
+import { createServe } from './serve.ts'
+import { createServerInfo } from './server-info.ts'
+import { createTransport, type TransportOptions } from './transport.ts'
+import { uploadMounts, type UploadMounts, type UploadedMounts } from './uploads.ts'
 
 export type SkyPilot = ReturnType<typeof createSkyPilot>
 
-/** A typed client of one SkyPilot API server. Every call may throw SkyPilotError, whose `kind` says what to do about it. */
+/**
+ * A typed client of one SkyPilot API server. Every call may throw SkyPilotError, whose `kind` says what to do about it.
+ * Calls that change something give a handle on the request as soon as the server has taken it; calls that only ask give
+ * the answer.
+ */
 export function createSkyPilot(options: TransportOptions) {
   const transport = createTransport(options)
   const requests = createRequests(transport)
+  const calls = createCalls(transport, requests)
+  const downloads = createDownloads(transport)
+  const server = createServerInfo(transport)
   return {
     endpoint: transport.endpoint,
-    requests,
-    jobs: createJobs(transport, requests),
-    clusters: createClusters(transport, requests),
-    /**
-     * Asks the server who it is.
-     * @throws SkyPilotError `protocol` for a server that is too old for the filters we rely on
-     */
-    async health(call: CallOptions = {}): Promise<Health> {
-      const answer = await transport.send({ method: 'GET', path: '/api/health', ...call })
-      const health = parse(Health, answer.text)
-      if (Number(health.api_version) < SERVER_VERSION_MIN)
-        throw new SkyPilotError(
-          'protocol',
-          `SkyPilot ${health.version} (API version ${health.api_version}) is too old; SkyDeck needs ${SERVER_VERSION_MIN} or newer`,
-        )
-      return health
+    requests: {
+      get: requests.get,
+      list: requests.list,
+      cancel: requests.cancel,
+      cancelAll: requests.cancelAll,
+      /** Picks a request up again by its id, also one that another process submitted, as the kind that it is. */
+      attach: calls.attach,
     },
+    clusters: createClusters(transport, calls, downloads),
+    jobs: createJobs(calls, downloads, server),
+    serve: createServe(calls, downloads),
+    ...createInfra(transport, calls),
+    health: server.health,
+    apiInfo: server.apiInfo,
+    apiStart,
+    uploadMounts: (mounts: UploadMounts): Promise<UploadedMounts> => uploadMounts(transport, mounts),
   }
 }

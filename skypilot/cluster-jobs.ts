@@ -1,72 +1,111 @@
-import { z } from 'zod'
-import { submitted } from './handle.ts'
-import { logLines } from './log-lines.ts'
-import type { CallOptions, Requests } from './requests.ts'
-import { ClusterJobRecord, rows } from './schemas.ts'
-import type { Transport } from './transport.ts'
+import type { Downloads } from './downloads.ts'
+import type { Calls, LogStream, RequestHandle } from './handle.ts'
+import type { CallOptions } from './requests.ts'
+import type { ClusterQueue } from './results.ts'
+import { type TaskInput, taskText } from './task-text.ts'
 
-export interface JobSelection extends CallOptions {
+export interface ClusterJobs extends CallOptions {
   name: string
   /** The latest job without it. */
   jobIds?: readonly number[]
 }
 
-/** What a launch or an exec gives back: the job, or null for a task without a command. */
-export const Submitted = z
-  .object({ job_id: z.int().positive().nullish() })
-  .transform(({ job_id: jobId }) => ({ jobId: jobId ?? null }))
-const Statuses = z.record(z.string().regex(/^\d+$/), z.string().nullable())
-const Nothing = z.unknown()
+export interface ExecTask extends CallOptions {
+  task: TaskInput
+  name: string
+  /** Only plan: there is no job. */
+  dryrun?: boolean
+  /** Take the cluster down when the job is done. */
+  down?: boolean
+  /** From `uploadMounts`, for a task that has a local workdir. */
+  fileMountsBlobId?: string | null
+}
+
+export interface ClusterQueueQuery extends CallOptions {
+  name: string
+  skipFinished?: boolean
+  /** Jobs of everybody. True unless said otherwise. */
+  allUsers?: boolean
+}
+
+/** Which jobs of a cluster to cancel: some by id, or all, or the one that was started last. */
+export type ClusterCancel = CallOptions & { name: string } & (
+    | { jobIds: readonly number[] }
+    | { all: true; allUsers?: boolean }
+    | { latest: true }
+  )
+
+export interface ClusterTail {
+  name: string
+  /** The latest job without it. */
+  jobId?: number
+  /** To the end of the job, unless said otherwise. A job that waits is waited for. */
+  follow?: boolean
+  /** The last so many lines; all of them without it. */
+  tail?: number
+  signal?: AbortSignal
+}
 
 /** The jobs of clusters. Each question is a way over SSH to the cluster, about 2 s on a real server. */
-export function createClusterJobs(transport: Transport, requests: Requests) {
-  const parts = { transport, requests }
+export function createClusterJobs(calls: Calls, downloads: Downloads) {
   return {
     /** Submits a job to a cluster that is up, without setup. **Not idempotent**, like `launch`. */
-    exec: ({ task, name, ...options }: { task: string; name: string } & CallOptions) =>
-      submitted(parts, { path: '/exec', body: { task, cluster_name: name }, schema: Submitted, options }),
+    exec: ({ task, name, dryrun, down, fileMountsBlobId, ...options }: ExecTask) => {
+      const body = {
+        task: taskText(task),
+        cluster_name: name,
+        dryrun: dryrun ?? false,
+        down: down ?? false,
+        file_mounts_blob_id: fileMountsBlobId ?? null,
+      }
+      return calls.begin('exec', { path: '/exec', body }, options)
+    },
 
     /** The jobs of a cluster, newest first. While there are `unreadable` rows, absence proves nothing. */
-    async queue(query: { name: string; skipFinished?: boolean; allUsers?: boolean } & CallOptions) {
-      const { name, skipFinished, allUsers, ...call } = query
+    queue({ name, skipFinished, allUsers, ...options }: ClusterQueueQuery): Promise<ClusterQueue> {
       const body = { cluster_name: name, skip_finished: skipFinished ?? false, all_users: allUsers ?? true }
-      const { read, unreadable } = rows(
-        ClusterJobRecord,
-        await requests.call('/queue', body, z.array(z.unknown()), call),
-      )
-      return { jobs: read, unreadable }
+      return calls.ask('queue', { path: '/queue', body }, options)
     },
 
     /** The status of jobs by id; null for a job that the cluster does not have. */
-    async jobStatus({ name, jobIds, ...call }: JobSelection): Promise<Map<number, string | null>> {
+    jobStatus({ name, jobIds, ...options }: ClusterJobs): Promise<Map<number, string | null>> {
       const body = { cluster_name: name, job_ids: jobIds ?? null }
-      const statuses = await requests.call('/job_status', body, Statuses, call)
-      return new Map(Object.entries(statuses).map(([id, status]) => [Number(id), status]))
+      return calls.ask('job_status', { path: '/job_status', body }, options)
     },
 
-    /** Cancels jobs of a cluster. One that is over already is a silent success. */
-    async cancel({ name, jobIds, ...call }: JobSelection & { jobIds: readonly number[] }): Promise<void> {
-      if (jobIds.length === 0) throw new RangeError('no job ids: name the jobs to cancel')
-      await requests.call('/cancel', { cluster_name: name, job_ids: jobIds }, Nothing, call)
-    },
-
-    /** Opens the log of a job; the latest job's without an id. Ends with the job when following. */
-    async tailLogs(tail: {
-      name: string
-      jobId?: number
-      follow?: boolean
-      /** The last so many lines; all of them without it. */
-      tail?: number
-      signal?: AbortSignal
-    }): Promise<AsyncIterable<string>> {
+    /**
+     * Cancels jobs of a cluster. One that is over already is a silent success.
+     * @throws RangeError for an empty list of ids, which would mean the latest job
+     */
+    async cancel(selection: ClusterCancel): Promise<RequestHandle<undefined>> {
+      if ('jobIds' in selection && selection.jobIds.length === 0)
+        throw new RangeError('no job ids: name the jobs to cancel')
+      const all = 'all' in selection
       const body = {
-        cluster_name: tail.name,
-        job_id: tail.jobId ?? null,
-        follow: tail.follow ?? true,
-        tail: tail.tail ?? 0,
+        cluster_name: selection.name,
+        job_ids: 'jobIds' in selection ? selection.jobIds : null,
+        all,
+        all_users: all && (selection.allUsers ?? false),
       }
-      const { signal } = tail
-      return logLines(await transport.openLog({ method: 'POST', path: '/logs', body, signal }))
+      return calls.begin('cancel', { path: '/cancel', body }, selection)
+    },
+
+    /** Opens the log of a job. Ends with the job when following. */
+    tailLogs({ name, jobId, follow, tail, signal }: ClusterTail): Promise<LogStream> {
+      const body = { cluster_name: name, job_id: jobId ?? null, follow: follow ?? true, tail: tail ?? 0 }
+      return calls.tail('logs', { path: '/logs', body }, signal)
+    },
+
+    /** Fetches the logs of jobs into a folder of ours; gives back the folder of each job, by its id. */
+    async downloadLogs({
+      name,
+      jobIds,
+      into,
+      ...options
+    }: ClusterJobs & { into: string }): Promise<Map<number, string>> {
+      const body = { cluster_name: name, job_ids: jobIds ? jobIds.map(String) : null }
+      const there = await calls.ask('download_logs', { path: '/download_logs', body }, options)
+      return downloads.folders(there, into, options)
     },
   }
 }

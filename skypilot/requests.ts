@@ -1,44 +1,75 @@
 import { z } from 'zod'
+import { fromFailure, fromStatus, parse, remoteError, tryJson } from './answers.ts'
 import { SkyPilotError } from './errors.ts'
-import { FailedRequest, LaunchResult, RemoteError, RequestPayload, rows } from './schemas.ts'
-import type { Answer, Transport } from './transport.ts'
+import { milliseconds, RequestPayload, rows } from './schemas.ts'
+import type { Transport } from './transport.ts'
 
 /** SkyPilot makes its ids itself (uuid4). Anything else is not put into a URL. */
 const REQUEST_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 
-export interface ActiveRequest {
+/** Results of quick requests come in seconds; a cold server takes longer for its first. */
+export const RESULT_MS = 60_000
+
+/** A request in the server's table. */
+export interface ListedRequest {
   requestId: string
   /** Such as `sky.jobs.launch`. */
   name: string
+  /** PENDING, WAITING, RUNNING, SUCCEEDED, FAILED or CANCELLED. */
   status: string
+  /** Why it waits, in the server's words. */
+  statusMessage: string | null
+  clusterName: string | null
+  userName: string | null
+  createdAtMs: number | null
+  finishedAtMs: number | null
   /** The body that was submitted, parsed; undefined where the server does not show it. */
   body: unknown
 }
 
 export interface CallOptions {
   signal?: AbortSignal
+  /** How long to wait for the answer. */
   timeoutMs?: number
+  /**
+   * Told the request's id as soon as the server has taken the work, also by calls that wait for their answer: with it
+   * another process can ask (`requests.attach`), follow or cancel.
+   */
+  onRequest?: (requestId: string) => void
 }
 
-export interface RequestQuery extends CallOptions {
+export interface RequestQuery extends Pick<CallOptions, 'signal' | 'timeoutMs'> {
+  /** These only, by id or the beginning of one; the other filters do not count then. */
+  requestIds?: readonly string[]
+  /** Finished ones too. */
   allStatus?: boolean
   clusterName?: string
+  limit?: number
+  /** Only these columns. The others come back empty, `status` as PENDING: name each one that you read. */
   fields?: readonly string[]
+}
+
+/** Work to be queued. */
+export interface Submission {
+  path: string
+  /** Left out, it is a GET. */
+  body?: Record<string, unknown>
 }
 
 export type Requests = ReturnType<typeof createRequests>
 
-/** The server's table of requests: asking for results, listing, cancelling. */
+/** The server's table of requests: submitting, asking for results, listing, cancelling. */
 export function createRequests(transport: Transport) {
   /** Queues a piece of work and returns its request id as soon as the server has taken it. */
-  async function submit(
-    path: string,
-    body: Record<string, unknown>,
-    options: CallOptions = {},
-  ): Promise<string> {
-    const answer = await transport.send({ method: 'POST', path, body, ...options })
+  async function submit({ path, body }: Submission, options: CallOptions = {}): Promise<string> {
+    const { signal, timeoutMs, onRequest } = options
+    const limits = { signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) }
+    const call = body ? { method: 'POST' as const, path, body } : { method: 'GET' as const, path }
+    const answer = await transport.send({ ...call, ...limits })
     if (answer.status !== 200) throw fromStatus(answer)
-    return checkedId(answer.requestId ?? '')
+    const requestId = checkedId(answer.requestId ?? '')
+    onRequest?.(requestId)
+    return requestId
   }
 
   /**
@@ -48,7 +79,8 @@ export function createRequests(transport: Transport) {
    */
   async function get(requestId: string, options: CallOptions = {}): Promise<RequestPayload> {
     const path = `/api/get?request_id=${checkedId(requestId)}`
-    const answer = await transport.send({ method: 'GET', path, timeoutMs: null, ...options })
+    const { signal, timeoutMs } = options
+    const answer = await transport.send({ method: 'GET', path, timeoutMs: timeoutMs ?? null, signal })
     if (answer.status === 404)
       throw new SkyPilotError('not-found', `the server does not know request ${requestId}`)
     if (answer.status === 500) throw fromFailure(answer)
@@ -57,51 +89,43 @@ export function createRequests(transport: Transport) {
     if (payload.status === 'CANCELLED')
       throw new SkyPilotError('cancelled', `request ${requestId} was cancelled on the server`)
     if (payload.status === 'FAILED') throw remoteError(payload)
+    // A status of a newer server: whatever it means, it does not say that the work is done.
+    if (payload.status !== 'SUCCEEDED')
+      throw new SkyPilotError('protocol', `request ${requestId} came back as ${payload.status.slice(0, 80)}`)
     return payload
+  }
+
+  async function cancelled(selection: Record<string, unknown>, options: CallOptions): Promise<string[]> {
+    const requestId = await submit({ path: '/api/cancel', body: selection }, options)
+    const payload = await get(requestId, { ...options, timeoutMs: options.timeoutMs ?? RESULT_MS })
+    return parse(z.array(z.string()).nullable(), payload.return_value ?? 'null') ?? []
   }
 
   return {
     submit,
     get,
-
-    /** Submits and waits: the parsed return value, checked by a schema. */
-    async call<T>(
-      path: string,
-      body: Record<string, unknown>,
-      schema: z.ZodType<T>,
-      options: CallOptions = {},
-    ): Promise<T> {
-      const requestId = await submit(path, body, options)
-      const payload = await get(requestId, { ...options, timeoutMs: options.timeoutMs ?? RESULT_MS })
-      return parse(schema, payload.return_value ?? 'null')
-    },
-
-    launchedJobIds,
     list: (query: RequestQuery = {}) => list(transport, query),
 
-    /** Cancels requests by id. Never undoes what they have done so far. */
-    async cancel(requestIds: readonly string[], options: CallOptions = {}): Promise<void> {
+    /** Cancels requests by id and names those that were still active. Never undoes what they have done so far. */
+    cancel: async (requestIds: readonly string[], options: CallOptions = {}): Promise<string[]> => {
       if (requestIds.length === 0)
         throw new RangeError('no request ids: an empty list would cancel everything')
-      const body = { request_ids: requestIds.map(checkedId) }
-      const requestId = await submit('/api/cancel', body, options)
-      await get(requestId, { timeoutMs: RESULT_MS, ...options })
+      return cancelled({ request_ids: requestIds.map(checkedId) }, options)
     },
+
+    /** Cancels every active request of our user, or of everybody, and names them. */
+    cancelAll: ({ allUsers, ...options }: { allUsers?: boolean } & CallOptions = {}): Promise<string[]> =>
+      cancelled({ request_ids: null, user_id: allUsers ? null : transport.user.id }, options),
   }
 }
 
-/** Ids of the managed jobs that a finished `jobs.launch` made; the server sends a list, a number or null. */
-function launchedJobIds(payload: RequestPayload): number[] {
-  const { job_id: ids } = parse(LaunchResult, payload.return_value ?? 'null')
-  if (ids === null) return []
-  return Array.isArray(ids) ? ids : [ids]
-}
-
 /** Requests in the table, newest first; without `allStatus` only those that are not finished. */
-async function list(transport: Transport, query: RequestQuery): Promise<ActiveRequest[]> {
-  const { allStatus, clusterName, fields, ...call } = query
+async function list(transport: Transport, query: RequestQuery): Promise<ListedRequest[]> {
+  const { requestIds, allStatus, clusterName, limit, fields, ...call } = query
   const search = new URLSearchParams({ all_status: String(allStatus ?? false) })
   if (clusterName) search.set('cluster_name', clusterName)
+  if (limit !== undefined) search.set('limit', String(limit))
+  for (const id of requestIds ?? []) search.append('request_ids', id)
   for (const field of fields ?? []) search.append('fields', field)
   const answer = await transport.send({ method: 'GET', path: `/api/status?${search}`, ...call })
   if (answer.status !== 200) throw fromStatus(answer)
@@ -111,70 +135,18 @@ async function list(transport: Transport, query: RequestQuery): Promise<ActiveRe
     requestId: request.request_id,
     name: request.name,
     status: request.status,
+    statusMessage: request.status_msg ?? null,
+    clusterName: request.cluster_name ?? null,
+    userName: request.user_name ?? null,
+    createdAtMs: milliseconds(request.created_at),
+    finishedAtMs: milliseconds(request.finished_at),
     body: tryJson(request.request_body),
   }))
 }
 
-/** Results of quick requests come in seconds; a cold server takes longer for its first. */
-const RESULT_MS = 60_000
-
-function checkedId(requestId: string): string {
+/** @throws SkyPilotError `protocol` for anything but an id as SkyPilot makes them */
+export function checkedId(requestId: string): string {
   if (!REQUEST_ID.test(requestId))
     throw new SkyPilotError('protocol', `not a request id: ${JSON.stringify(requestId.slice(0, 80))}`)
   return requestId
 }
-
-/** Parses JSON and its shape, or says which part of it is wrong. */
-export function parse<T>(schema: z.ZodType<T>, text: string): T {
-  const result = schema.safeParse(tryJson(text))
-  if (result.success) return result.data
-  const [issue] = result.error.issues
-  const where = issue && issue.path.length > 0 ? ` at ${issue.path.join('.')}` : ''
-  throw new SkyPilotError('protocol', `unexpected answer${where}: ${issue?.message ?? 'not JSON'}`)
-}
-
-function tryJson(text: string | null | undefined): unknown {
-  if (text == null) return undefined
-  try {
-    const value: unknown = JSON.parse(text)
-    return value
-  } catch {
-    return undefined
-  }
-}
-
-function fromFailure(answer: Answer): SkyPilotError {
-  const failed = FailedRequest.safeParse(tryJson(answer.text))
-  if (failed.success) return remoteError(failed.data.detail)
-  return new SkyPilotError('unreachable', `the server failed: ${clip(answer.text)}`)
-}
-
-/** These say that the server lost the work, not that it refused it. */
-const INTERRUPTIONS = new Set(['RequestInterruptedError', 'BrokenProcessPool', 'NetworkError'])
-
-function remoteError(payload: RequestPayload): SkyPilotError {
-  const error = RemoteError.safeParse(tryJson(payload.error))
-  if (!error.success) return new SkyPilotError('rejected', `request ${payload.request_id} failed`)
-  const { type, message } = error.data
-  if (type === 'RequestCancelled') return new SkyPilotError('cancelled', stripAnsi(message))
-  const kind = INTERRUPTIONS.has(type) ? 'unreachable' : 'rejected'
-  return new SkyPilotError(kind, `${type}: ${clip(stripAnsi(message))}`, { exceptionName: type })
-}
-
-/** A refusal of the call itself. The text of a 422 repeats our whole body, secrets and all, so only its reasons are taken. */
-function fromStatus(answer: Answer): SkyPilotError {
-  const { status, text } = answer
-  if (status >= 500) return new SkyPilotError('unreachable', `the server failed (HTTP ${status})`)
-  const problems = z
-    .object({ detail: z.array(z.object({ loc: z.array(z.unknown()), msg: z.string() })) })
-    .safeParse(tryJson(text))
-  const said = problems.success
-    ? problems.data.detail.map(({ loc, msg }) => `${loc.join('.')}: ${msg}`).join('; ')
-    : clip(text)
-  return new SkyPilotError('rejected', `the server refused the call (HTTP ${status}): ${said}`)
-}
-
-// eslint-disable-next-line no-control-regex
-export const stripAnsi = (text: string): string => text.replaceAll(/\u001b\[[0-9;]*[A-Za-z]/g, '')
-
-const clip = (text: string): string => text.trim().slice(0, 2_000)

@@ -1,13 +1,32 @@
 import { z } from 'zod'
 
-const seconds = z
-  .number()
-  .nullish()
-  .transform((value) => (value == null ? null : Math.round(value * 1_000)))
+/** Seconds, as the server writes times and durations, in ms. */
+export const milliseconds = (seconds: number | null | undefined): number | null =>
+  seconds == null ? null : Math.round(seconds * 1_000)
+/** The server counts its patience in whole seconds. */
+export const wholeSeconds = (durationMs: number | undefined): number | null =>
+  durationMs === undefined ? null : Math.ceil(durationMs / 1_000)
+
+const seconds = z.number().nullish().transform(milliseconds)
 const text = z
   .string()
   .nullish()
   .transform((value) => value ?? null)
+
+/** What is only shown: a value of another shape is null, for it must not hide the row that it stands in. */
+const shown = {
+  text: text.catch(null),
+  number: z
+    .number()
+    .nullish()
+    .transform((value) => value ?? null)
+    .catch(null),
+  texts: z
+    .record(z.string(), z.string())
+    .nullish()
+    .transform((value) => value ?? {})
+    .catch({}),
+}
 
 /** One task of a managed job, as `/jobs/queue/v2` lists it. Times are ms since the epoch. */
 export const ManagedJobRecord = z
@@ -31,6 +50,20 @@ export const ManagedJobRecord = z
     details: text,
     resources: text,
     infra: text,
+    task_name: shown.text,
+    job_duration: shown.number,
+    last_recovered_at: shown.number,
+    workspace: shown.text,
+    pool: shown.text,
+    user_name: shown.text,
+    user_hash: shown.text,
+    user_yaml: shown.text,
+    cluster_name_on_cloud: shown.text,
+    cluster_resources: shown.text,
+    node_names: shown.text,
+    labels: shown.texts,
+    links: shown.texts,
+    parent_job_id: shown.number,
   })
   .transform((row) => ({
     jobId: row.job_id,
@@ -46,6 +79,21 @@ export const ManagedJobRecord = z
     details: row.details,
     resources: row.resources,
     infra: row.infra,
+    taskName: row.task_name,
+    durationMs: milliseconds(row.job_duration),
+    lastRecoveredAtMs: milliseconds(row.last_recovered_at),
+    workspace: row.workspace,
+    pool: row.pool,
+    userName: row.user_name,
+    userHash: row.user_hash,
+    /** The task as it was submitted. Only with `fields`, or without any: it is long. */
+    userYaml: row.user_yaml,
+    clusterNameOnCloud: row.cluster_name_on_cloud,
+    clusterResources: row.cluster_resources,
+    nodeNames: row.node_names,
+    labels: row.labels,
+    links: row.links,
+    parentJobId: row.parent_job_id,
   }))
 export type ManagedJobRecord = z.infer<typeof ManagedJobRecord>
 
@@ -54,6 +102,7 @@ export const QueuePage = z.object({
   jobs: z.array(z.unknown()),
   total: z.int().nonnegative(),
   total_no_filter: z.int().nonnegative(),
+  status_counts: z.record(z.string(), z.int().nonnegative()).nullish().catch(null),
 })
 
 /** One request of the server's table. `error` and `return_value` are strings that hold JSON. */
@@ -65,6 +114,10 @@ export const RequestPayload = z.object({
   error: z.string().nullish(),
   request_body: z.string().nullish(),
   cluster_name: z.string().nullish(),
+  user_name: z.string().nullish(),
+  status_msg: z.string().nullish(),
+  created_at: z.number().nullish(),
+  finished_at: z.number().nullish(),
 })
 export type RequestPayload = z.infer<typeof RequestPayload>
 
@@ -79,10 +132,6 @@ export const Health = z.object({
 })
 export type Health = z.infer<typeof Health>
 
-export const LaunchResult = z.object({
-  job_id: z.union([z.array(z.int().positive()), z.int().positive(), z.null()]),
-})
-
 /** A cluster, as `/status` lists it. One that is gone has no row. */
 export const ClusterRecord = z
   .object({
@@ -92,17 +141,19 @@ export const ClusterRecord = z
     status_updated_at: seconds,
     autostop: z.number().nullish(),
     to_down: z.boolean().nullish(),
-    cluster_hash: text,
-    init_status_reason: text,
-    resources_str: text,
-    nodes: z
-      .int()
-      .nullish()
-      .transform((value) => value ?? null),
-    cloud: text,
-    region: text,
-    infra: text,
-    user_hash: text,
+    cluster_hash: shown.text,
+    init_status_reason: shown.text,
+    resources_str: shown.text,
+    nodes: shown.number,
+    cloud: shown.text,
+    region: shown.text,
+    infra: shown.text,
+    user_hash: shown.text,
+    user_name: shown.text,
+    workspace: shown.text,
+    last_event: shown.text,
+    node_names: shown.text,
+    labels: shown.texts,
   })
   .transform((row) => ({
     name: row.name,
@@ -120,6 +171,11 @@ export const ClusterRecord = z
     region: row.region,
     infra: row.infra,
     userHash: row.user_hash,
+    userName: row.user_name,
+    workspace: row.workspace,
+    lastEvent: row.last_event,
+    nodeNames: row.node_names,
+    labels: row.labels,
   }))
 export type ClusterRecord = z.infer<typeof ClusterRecord>
 
@@ -145,6 +201,7 @@ export const ClusterJobRecord = z
     resources: row.resources,
     userHash: row.user_hash,
   }))
+export type ClusterJobRecord = z.infer<typeof ClusterJobRecord>
 
 /** What a cluster cost, also one that is gone: its status is null then. */
 export const CostRecord = z
@@ -156,7 +213,7 @@ export const CostRecord = z
     status: text,
     total_cost: z.number().nullish(),
     usage_intervals: z.array(z.tuple([z.number(), z.number().nullable()])).nullish(),
-    resources_str: text,
+    resources_str: shown.text,
   })
   .transform((row) => ({
     name: row.name,
@@ -175,6 +232,7 @@ export type CostRecord = z.infer<typeof CostRecord>
 export const ClusterEvent = z
   .object({ reason: z.string(), transitioned_at: z.number() })
   .transform((row) => ({ reason: row.reason, atMs: row.transitioned_at * 1_000 }))
+export type ClusterEvent = z.infer<typeof ClusterEvent>
 
 /** The server's clock writes no zone; it is UTC. */
 const instant = z
@@ -191,6 +249,7 @@ export const ManagedJobEvent = z
     reason: row.reason ?? '',
     atMs: row.timestamp,
   }))
+export type ManagedJobEvent = z.infer<typeof ManagedJobEvent>
 
 /** Parses rows one by one and counts those that cannot be read. */
 export function rows<T>(schema: z.ZodType<T>, values: readonly unknown[]): { read: T[]; unreadable: number } {

@@ -1,29 +1,48 @@
-import { SkyPilotError } from './errors.ts'
-
-/** The protocol version we speak, and the release it belongs to (skypilot 0.14.1). Both headers, or the server negotiates nothing. */
-const VERSION_HEADERS = { 'X-SkyPilot-API-Version': '62', 'X-SkyPilot-Version': '0.14.1' }
+import { NotFoundError, SkyPilotError, UnreachableError } from './errors.ts'
+import { checked, checkedText, readCapped } from './responses.ts'
+import { isRead, withRetries } from './retries.ts'
+import {
+  checkFeature,
+  type Feature,
+  type ServerVersion,
+  VERSION_HEADERS,
+  versionIn,
+  versionOf,
+} from './versions.ts'
 
 /** The oldest server whose filters of the managed queue can be trusted. */
 export const SERVER_VERSION_MIN = 54
 
+const BYTES_HEADERS = { 'Content-Type': 'application/octet-stream' }
 const BODY_BYTES_MAX = 32 * 1024 * 1024
 const TIMEOUT_MS = 30_000
-const ERROR_CHARS_MAX = 600
 
 export interface TransportOptions {
+  /** The address; a name and a password in it become Basic authentication and are never shown again. */
   endpoint: string
   /** Who we are towards a server without authentication. The id is a hash in SkyPilot's own client; any word will do. */
   user?: { id: string; name: string }
   /** A service-account token (`sky_...`). */
   token?: string
+  /** The `Cookie` header for an address, null for none. Not asked where there is a token. */
+  cookies?: (url: URL) => string | null
   fetch?: typeof fetch
   timeoutMs?: number
+  /** The longest answer that is read, logs not counted. 32 MiB unless said otherwise. */
+  bodyBytesMax?: number
+  /**
+   * For how long a call that only asks is repeated while the server cannot be reached. 0 unless said otherwise: never.
+   * Whatever changes something is never repeated.
+   */
+  retryBudgetMs?: number
 }
 
 export interface Call {
   method: 'GET' | 'POST'
   path: string
   body?: Record<string, unknown>
+  /** Bytes to send as they are, in place of a body of JSON. */
+  bytes?: Uint8Array<ArrayBuffer>
   signal?: AbortSignal | undefined
   /** Null: as long as it takes. */
   timeoutMs?: number | null
@@ -35,13 +54,87 @@ export interface Answer {
   text: string
 }
 
+export interface OpenLog {
+  body: ReadableStream<Uint8Array>
+  requestId: string | null
+}
+
 export type Transport = ReturnType<typeof createTransport>
 
 /** Speaks HTTP with one SkyPilot API server: headers, identity, limits, and errors that name their kind. */
 export function createTransport(options: TransportOptions) {
-  const base = baseOf(options.endpoint)
+  const identity = options.user ?? { id: 'skypilot-sdk', name: 'skypilot-sdk' }
+  const { base, basic } = addressOf(options.endpoint)
+  const { open, server } = createOpener({ options, base, basic, identity })
+
+  /** From the server's words, where its headers do not say. */
+  let known: ServerVersion | null = null
+
+  async function once(call: Call): Promise<Answer> {
+    const response = await patiently(call, open)
+    const requestId = response.headers.get('x-skypilot-request-id')
+    try {
+      const text = await readCapped(response, options.bodyBytesMax ?? BODY_BYTES_MAX)
+      return { status: response.status, requestId, text: checkedText(response.status, text) }
+    } catch (error) {
+      throw fromFetch(error, base, call.signal)
+    }
+  }
+
+  /** Sends a call and reads the whole answer, which must be no error of the transport. */
+  function send(call: Call): Promise<Answer> {
+    const budgetMs = isRead(call.method, call.path) ? (options.retryBudgetMs ?? 0) : 0
+    return withRetries(() => once(call), { budgetMs, signal: call.signal })
+  }
+
+  return {
+    endpoint: base,
+    /** Who we are towards a server without authentication. */
+    user: identity,
+    send,
+
+    /**
+     * Opens a log and hands out its bytes as they come, however long that takes, with the id of the request that
+     * reads it. @throws SkyPilotError `rejected` when the server has none to show, `not-found` for an unknown request
+     */
+    async openLog(call: Omit<Call, 'timeoutMs'>): Promise<OpenLog> {
+      const response = await open({ ...call, timeoutMs: null })
+      const requestId = response.headers.get('x-skypilot-request-id')
+      if (response.status === 200 && response.body)
+        return { body: guarded(response.body, (error) => fromFetch(error, base, call.signal)), requestId }
+      await response.body?.cancel()
+      throw logRefused(call.path, response.status)
+    },
+
+    /**
+     * Sees to it that the server knows a feature: by the version in its last answer, or else by asking for one.
+     * @throws SkyPilotError `protocol` for a server that is too old
+     */
+    async requires(feature: Feature, call: Pick<Call, 'signal' | 'timeoutMs'> = {}): Promise<void> {
+      // What stands in front of a server may drop its headers.
+      const asked = async (): Promise<ServerVersion | null> => {
+        const { signal, timeoutMs } = call
+        const limits = { signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) }
+        const { text } = await send({ method: 'GET', path: '/api/health', ...limits })
+        return server() ?? versionIn(text)
+      }
+      known = server() ?? known ?? (await asked())
+      checkFeature(feature, known)
+    },
+  }
+}
+
+interface Opener {
+  options: TransportOptions
+  base: string
+  basic: string | null
+  identity: { id: string; name: string }
+}
+
+/** Sends a call and waits for the beginning of its answer; remembers which server answered. */
+function createOpener({ options, base, basic, identity }: Opener) {
   const http = options.fetch ?? fetch
-  const identity = options.user ?? { id: 'skydeck', name: 'skydeck' }
+  let server: ServerVersion | null = null
 
   async function open(call: Call): Promise<Response> {
     const timeoutMs = call.timeoutMs === undefined ? (options.timeoutMs ?? TIMEOUT_MS) : call.timeoutMs
@@ -51,54 +144,98 @@ export function createTransport(options: TransportOptions) {
         method: call.method,
         redirect: 'manual',
         signal: AbortSignal.any(signals.filter((signal) => signal !== undefined)),
-        headers: headersOf(options.token, call.body !== undefined),
+        headers: {
+          ...VERSION_HEADERS,
+          ...(call.body === undefined ? {} : { 'Content-Type': 'application/json' }),
+          ...(call.bytes ? BYTES_HEADERS : {}),
+          ...credentials(options, basic, new URL(base + call.path)),
+        },
         ...(call.body === undefined ? {} : { body: JSON.stringify({ ...envelope(identity), ...call.body }) }),
+        ...(call.bytes === undefined ? {} : { body: call.bytes }),
       })
-      return await checked(response)
+      server = versionOf(response.headers) ?? server
+      return await checked(response, server)
     } catch (error) {
       throw fromFetch(error, base, call.signal)
     }
   }
-
-  return {
-    endpoint: base,
-
-    /**
-     * Opens a log and hands out its bytes as they come, however long that takes.
-     * @throws SkyPilotError `rejected` when the server has none to show
-     */
-    async openLog(call: Omit<Call, 'timeoutMs'>): Promise<ReadableStream<Uint8Array>> {
-      const response = await open({ ...call, timeoutMs: null })
-      if (response.status === 200 && response.body) return response.body
-      await response.body?.cancel()
-      throw new SkyPilotError('rejected', `the server refused the log (HTTP ${response.status})`)
-    },
-
-    /** Sends a call and reads the whole answer, which must be no error of the transport. */
-    async send(call: Call): Promise<Answer> {
-      const response = await open(call)
-      try {
-        const text = await readCapped(response)
-        return { status: response.status, requestId: response.headers.get('x-skypilot-request-id'), text }
-      } catch (error) {
-        throw fromFetch(error, base, call.signal)
-      }
-    },
-  }
+  return { open, server: () => server }
 }
 
-function baseOf(endpoint: string): string {
+/** Opens a call that may take any time. Node gives up after minutes without headers; a question is then asked again. */
+async function patiently(call: Call, open: (call: Call) => Promise<Response>): Promise<Response> {
+  for (;;)
+    try {
+      return await open(call)
+    } catch (error) {
+      const isQuestion = call.timeoutMs === null && isRead(call.method, call.path)
+      if (!isQuestion || !(error instanceof SkyPilotError) || codeOf(error.cause) !== HEADERS_TIMEOUT)
+        throw error
+    }
+}
+
+const HEADERS_TIMEOUT = 'UND_ERR_HEADERS_TIMEOUT'
+
+function codeOf(error: unknown): unknown {
+  const cause = error instanceof Error ? error.cause : undefined
+  return cause instanceof Error && 'code' in cause ? cause.code : undefined
+}
+
+/** A log that breaks off says so as an error of ours. */
+function guarded(
+  body: ReadableStream<Uint8Array>,
+  translated: (error: unknown) => unknown,
+): ReadableStream<Uint8Array> {
+  const reader = body.getReader()
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        try {
+          const { done, value } = await reader.read()
+          if (done) controller.close()
+          else controller.enqueue(value)
+        } catch (error) {
+          controller.error(translated(error))
+        }
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  )
+}
+
+function logRefused(path: string, status: number): SkyPilotError {
+  const message = `the server refused the log (HTTP ${status})`
+  if (status === 404 && path.startsWith('/api/')) return new NotFoundError(message)
+  return status >= 500 ? new UnreachableError(message) : new SkyPilotError('rejected', message)
+}
+
+function addressOf(endpoint: string): { base: string; basic: string | null } {
   const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined
   if (!url || !/^https?:$/.test(url.protocol))
-    throw new SkyPilotError('protocol', `not an http address of a SkyPilot API server: ${endpoint}`)
-  return url.origin + url.pathname.replace(/\/+$/, '')
+    throw new SkyPilotError(
+      'protocol',
+      `not an http address of a SkyPilot API server: ${endpoint.replace(/\/\/.*@/, '//')}`,
+    )
+  const base = url.origin + url.pathname.replace(/\/+$/, '')
+  if (!url.username && !url.password) return { base, basic: null }
+  const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`
+  return { base, basic: Buffer.from(pair).toString('base64') }
 }
 
-const headersOf = (token: string | undefined, hasBody: boolean): Record<string, string> => ({
-  ...VERSION_HEADERS,
-  ...(hasBody ? { 'Content-Type': 'application/json' } : {}),
-  ...(token ? { Authorization: `Bearer ${token}` } : {}),
-})
+/** As SkyPilot's own client sends them: a name and password in the address win over a token, a token over cookies. */
+function credentials(
+  { token, cookies }: TransportOptions,
+  basic: string | null,
+  url: URL,
+): Record<string, string> {
+  const authorization = basic === null ? token && `Bearer ${token}` : `Basic ${basic}`
+  const cookie = token ? null : cookies?.(url)
+  return {
+    ...(authorization ? { Authorization: authorization } : {}),
+    ...(cookie ? { Cookie: cookie } : {}),
+  }
+}
 
 const envelope = (user: { id: string; name: string }) => ({
   env_vars: { SKYPILOT_USER_ID: user.id, SKYPILOT_USER: user.name },
@@ -108,57 +245,13 @@ const envelope = (user: { id: string; name: string }) => ({
   override_skypilot_config: {},
 })
 
-/** Sorts out what no endpoint means as an answer: redirects, login pages, refusals by what stands in front. */
-async function checked(response: Response): Promise<Response> {
-  const { status } = response
-  if (status >= 300 && status < 400)
-    throw await refused(response, 'unauthorized', `the server redirects (${status}) to a login page`)
-  if (status === 401 || status === 403) throw await refused(response, 'unauthorized', 'not authorised')
-  if (status === 429 || (status > 500 && status < 600))
-    throw await refused(response, 'unreachable', `the server is busy or away (HTTP ${status})`)
-  const type = response.headers.get('content-type') ?? ''
-  if (status === 200 && type.includes('text/html'))
-    throw await refused(
-      response,
-      'unauthorized',
-      'a web page came back where data was expected: a login page?',
-    )
-  return response
-}
-
-async function refused(
-  response: Response,
-  kind: 'unauthorized' | 'unreachable',
-  message: string,
-): Promise<SkyPilotError> {
-  const isText = !(response.headers.get('content-type') ?? '').includes('text/html')
-  const said = isText ? (await readCapped(response).catch(() => '')).slice(0, ERROR_CHARS_MAX) : ''
-  if (!isText) await response.body?.cancel()
-  return new SkyPilotError(kind, said ? `${message}: ${said}` : message)
-}
-
-/** Reads a body, but no more of it than the cap: a server gone mad must not take our memory. */
-async function readCapped(response: Response): Promise<string> {
-  const chunks: Uint8Array[] = []
-  let bytes = 0
-  const body: AsyncIterable<Uint8Array> | null = response.body
-  if (!body) return ''
-  for await (const chunk of body) {
-    bytes += chunk.byteLength
-    if (bytes > BODY_BYTES_MAX)
-      throw new SkyPilotError('protocol', `the answer is longer than ${BODY_BYTES_MAX >> 20} MiB`)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
-}
-
 function fromFetch(error: unknown, base: string, signal: AbortSignal | undefined): unknown {
   if (error instanceof SkyPilotError) return error
   // The caller gave up: that is its own business, not an error of the server.
   if (signal?.aborted) return signal.reason
   if (error instanceof DOMException && error.name === 'TimeoutError')
     return new SkyPilotError('timeout', `${base} did not answer in time`, { cause: error })
-  return new SkyPilotError('unreachable', `${base} cannot be reached: ${causeOf(error)}`, { cause: error })
+  return new UnreachableError(`${base} cannot be reached: ${causeOf(error)}`, { cause: error })
 }
 
 function causeOf(error: unknown): string {

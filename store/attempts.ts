@@ -2,7 +2,8 @@ import { z } from 'zod'
 import { timeMs, timeMsOrNull } from './columns.ts'
 import { many, maybeOne, type Queryable } from './query.ts'
 
-const COLUMNS = `experiment_id as "experimentId", run, attempt, job_name as "jobName", job_id as "jobId", phase, status,
+const COLUMNS = `experiment_id as "experimentId", run, attempt, job_name as "jobName", job_id as "jobId",
+  cluster_name as "clusterName", phase, status,
   outcome, blame, exit_code as "exitCode", reason, command, spec_revision as "specRevision", recoveries,
   created_at as "createdAtMs", submitted_at as "submittedAtMs", started_at as "startedAtMs", ended_at as "endedAtMs",
   seen_at as "seenAtMs"`
@@ -13,6 +14,7 @@ export const AttemptRow = z.object({
   attempt: z.int(),
   jobName: z.string(),
   jobId: z.int().nullable(),
+  clusterName: z.string().nullable(),
   phase: z.string(),
   status: z.string(),
   outcome: z.string().nullable(),
@@ -46,20 +48,38 @@ export const listJobs = (db: Queryable, query: { limit: number; onlyLive: boolea
     db,
     AttemptRow,
     `select ${COLUMNS} from attempt where job_id is not null and (not $2 or phase = 'active')
-     order by job_id desc limit $1`,
+     order by created_at desc limit $1`,
     [query.limit, query.onlyLive],
   )
 
-/** The newest attempt with this SkyPilot job id. */
+/** The newest attempt with this id of a managed job. Jobs of clusters have ids of their own, which are not looked at. */
 export const getAttemptByJob = (db: Queryable, jobId: number): Promise<AttemptRow | undefined> =>
   maybeOne(
     db,
     AttemptRow,
-    `select ${COLUMNS} from attempt where job_id = $1 order by created_at desc limit 1`,
+    `select ${COLUMNS} from attempt where job_id = $1 and cluster_name is null order by created_at desc limit 1`,
     [jobId],
   )
 
-const LiveAttempt = z.object({ jobId: z.int(), jobName: z.string(), status: z.string() })
+/** One attempt by its place in the history of its experiment. */
+export const getAttempt = (
+  db: Queryable,
+  identity: { experimentId: number; run: number; attempt: number },
+): Promise<AttemptRow | undefined> =>
+  maybeOne(
+    db,
+    AttemptRow,
+    `select ${COLUMNS} from attempt where experiment_id = $1 and run = $2 and attempt = $3`,
+    [identity.experimentId, identity.run, identity.attempt],
+  )
+
+const LiveAttempt = z.object({
+  experimentId: z.int(),
+  jobId: z.int(),
+  jobName: z.string(),
+  clusterName: z.string().nullable(),
+  status: z.string(),
+})
 
 /** Jobs that are not known to have ended, of attempts written since a time; of all attempts without one. */
 export const listLiveAttempts = (
@@ -69,7 +89,8 @@ export const listLiveAttempts = (
   many(
     db,
     LiveAttempt,
-    `select job_id as "jobId", job_name as "jobName", status from attempt
+    `select experiment_id as "experimentId", job_id as "jobId", job_name as "jobName", cluster_name as "clusterName",
+       status from attempt
      where phase = 'active' and job_id is not null and ($1::timestamptz is null or changed_at >= $1)`,
     [changedSinceMs === null ? null : new Date(changedSinceMs)],
   )

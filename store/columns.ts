@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { Policy } from '../core/policy.ts'
 import { isRecord, type Spec } from '../core/spec.ts'
 
 /** A timestamptz, as ms since the epoch. */
@@ -11,4 +12,5 @@ export const timeMsOrNull = z
 /** A spec was validated before it was written; here only its kind is looked at. */
 export const specColumn = z.custom<Spec>(isRecord, 'not a spec')
 
-export const dateOrNull = (ms: number | null): Date | null => (ms === null ? null : new Date(ms))
+/** The same for a policy. */
+export const policyColumn = z.custom<Policy>(isRecord, 'not a policy')

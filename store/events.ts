@@ -11,6 +11,7 @@ export const EventRow = z.object({
   kind: z.string(),
   actor: z.string(),
   text: z.string(),
+  isDeleted: z.boolean(),
 })
 /** One line of the append-only log. */
 export type EventRow = z.infer<typeof EventRow>
@@ -24,7 +25,7 @@ export const listEvents = (
     db,
     EventRow,
     `select event.id, experiment_id as "experimentId", experiment.name as "experimentName", seq, at as "atMs", kind,
-       actor, text
+       actor, text, experiment.deleted_at is not null as "isDeleted"
      from event join experiment on experiment.id = experiment_id
      where ($1::integer is null or experiment_id = $1) and ($2::text[] is null or kind = any($2))
      order by event.id desc limit $3`,

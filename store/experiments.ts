@@ -1,15 +1,27 @@
 import { DatabaseError } from 'pg'
 import { z } from 'zod'
 import { PHASES } from '../core/explain.ts'
+import type { Policy } from '../core/policy.ts'
 import { DESIRED_STATES, type DesiredState, type Spec } from '../core/spec.ts'
-import { specColumn, timeMs, timeMsOrNull } from './columns.ts'
+import { policyColumn, specColumn, timeMs, timeMsOrNull } from './columns.ts'
 import { many, maybeOne, one, type Queryable } from './query.ts'
 
-const COLUMNS = `id, name, description, tags, label, sort_order as "sortOrder", is_expanded as "isExpanded", starred, spec, spec_revision as "specRevision", created_by as "createdBy",
+/** The current job as the API knows it: managed jobs by SkyPilot's id, those of clusters by their attempt. */
+const JOB_KEY = `select case when attempt.job_id is null then null
+    when attempt.cluster_name is null then attempt.job_id::text
+    else concat_ws('.', attempt.experiment_id, attempt.run, attempt.attempt) end
+  from attempt where attempt.experiment_id = experiment.id order by attempt.run desc, attempt.attempt desc limit 1`
+
+const COLUMNS = `id, name, description, tags, label, sort_order as "sortOrder", is_expanded as "isExpanded", starred, spec,
+  spec_revision as "specRevision", policy, owner, created_by as "createdBy",
   created_at as "createdAtMs", updated_at as "updatedAtMs", desired_state as "desiredState",
   desired_generation as "desiredGeneration", desired_actor as "desiredActor", desired_reason as "desiredReason",
-  desired_at as "desiredAtMs", run, phase, why, status, job_id as "jobId", exit_code as "exitCode",
-  seen_at as "seenAtMs", deleted_at as "deletedAtMs", revision`
+  desired_at as "desiredAtMs", run, phase, headline, headline_since as "headlineSinceMs", why, evidence, next,
+  next_at as "nextAtMs", held_by as "heldBy", held_reason as "heldReason", queued_at as "queuedAtMs",
+  cluster_name as "clusterName", cluster_status as "clusterStatus",
+  cluster_autostop_minutes as "clusterAutostopMinutes", cluster_launched_at as "clusterLaunchedAtMs",
+  status, job_id as "jobId", (${JOB_KEY}) as "jobKey", exit_code as "exitCode", seen_at as "seenAtMs",
+  deleted_at as "deletedAtMs", revision`
 
 export const ExperimentRow = z.object({
   id: z.int(),
@@ -22,6 +34,8 @@ export const ExperimentRow = z.object({
   starred: z.boolean(),
   spec: specColumn,
   specRevision: z.int(),
+  policy: policyColumn,
+  owner: z.string(),
   createdBy: z.string(),
   createdAtMs: timeMs,
   updatedAtMs: timeMs,
@@ -32,9 +46,22 @@ export const ExperimentRow = z.object({
   desiredAtMs: timeMs,
   run: z.int(),
   phase: z.enum(PHASES),
+  headline: z.string(),
+  headlineSinceMs: timeMs,
   why: z.string(),
+  evidence: z.array(z.string()),
+  next: z.string().nullable(),
+  nextAtMs: timeMsOrNull,
+  heldBy: z.string().nullable(),
+  heldReason: z.string().nullable(),
+  queuedAtMs: timeMsOrNull,
+  clusterName: z.string().nullable(),
+  clusterStatus: z.string().nullable(),
+  clusterAutostopMinutes: z.int().nullable(),
+  clusterLaunchedAtMs: timeMsOrNull,
   status: z.string().nullable(),
   jobId: z.int().nullable(),
+  jobKey: z.string().nullable(),
   exitCode: z.int().nullable(),
   seenAtMs: timeMsOrNull,
   deletedAtMs: timeMsOrNull,
@@ -56,6 +83,7 @@ export interface Notes {
 export interface NewExperiment extends Pick<Notes, 'description' | 'tags' | 'label' | 'sortOrder'> {
   name: string
   spec: Spec
+  policy: Policy
   desiredState: DesiredState
   createdBy: string
 }
@@ -72,8 +100,9 @@ export async function reserveExperiment(
     return await one(
       db,
       ExperimentRow,
-      `insert into experiment (name, description, tags, label, sort_order, spec, desired_state, created_by, desired_actor, why)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $8, 'being created') returning ${COLUMNS}`,
+      `insert into experiment (name, description, tags, label, sort_order, spec, policy, desired_state, created_by,
+         desired_actor, owner, why)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $9, 'being created') returning ${COLUMNS}`,
       [
         given.name,
         given.description,
@@ -81,6 +110,7 @@ export async function reserveExperiment(
         given.label,
         given.sortOrder,
         given.spec,
+        given.policy,
         given.desiredState,
         given.createdBy,
       ],
@@ -124,6 +154,7 @@ const Unstarted = z.object({
   id: z.int(),
   name: z.string(),
   spec: specColumn,
+  policy: policyColumn,
   desiredState: z.enum(DESIRED_STATES),
   createdBy: z.string(),
 })
@@ -133,7 +164,7 @@ export const unstarted = (db: Queryable, olderThanMs: number): Promise<Array<z.i
   many(
     db,
     Unstarted,
-    `select id, name, spec, desired_state as "desiredState", created_by as "createdBy" from experiment
+    `select id, name, spec, policy, desired_state as "desiredState", created_by as "createdBy" from experiment
      where revision = 0 and deleted_at is null and created_at < now() - $1 * interval '1 millisecond'
      order by id limit 100`,
     [olderThanMs],
@@ -151,10 +182,55 @@ export async function getExperiment(db: Queryable, idOrName: string): Promise<Ex
   )
 }
 
+/** Finds a deleted experiment by its id, or the one of a name that was deleted last. */
+export async function getDeleted(db: Queryable, idOrName: string): Promise<ExperimentRow | undefined> {
+  const id = /^[1-9]\d{0,8}$/.test(idOrName) ? Number(idOrName) : null
+  return maybeOne(
+    db,
+    ExperimentRow,
+    `select ${COLUMNS} from experiment where deleted_at is not null and (id = $1 or name = $2)
+     order by (id = $1) desc nulls last, deleted_at desc limit 1`,
+    [id, idOrName],
+  )
+}
+
+/** Gives a deleted experiment its name back. False when a living one has it meanwhile. */
+export async function reviveRow(db: Queryable, id: number): Promise<boolean> {
+  try {
+    await db.query(
+      'update experiment set deleted_at = null, updated_at = now() where id = $1 and deleted_at is not null',
+      [id],
+    )
+    return true
+  } catch (error) {
+    if (isNameTaken(error)) return false
+    throw error
+  }
+}
+
+/** Takes back `reviveRow`, where the workflow could not be brought back. */
+export async function buryRow(db: Queryable, id: number): Promise<void> {
+  await db.query('update experiment set deleted_at = now() where id = $1 and deleted_at is null', [id])
+}
+
+const NextSeq = z.object({ nextSeq: z.int() })
+
+/** The number of the next event of an experiment, whose log may be longer than what a workflow remembers. */
+export async function nextSeq(db: Queryable, id: number): Promise<number> {
+  const row = await one(
+    db,
+    NextSeq,
+    'select coalesce(max(seq), 0) + 1 as "nextSeq" from event where experiment_id = $1',
+    [id],
+  )
+  return row.nextSeq
+}
+
 export interface ListQuery {
   /** A part of the name. */
   search?: string | undefined
   phases?: readonly string[] | undefined
+  headlines?: readonly string[] | undefined
   ids?: readonly number[] | undefined
   limit: number
   offset?: number
@@ -163,12 +239,14 @@ export interface ListQuery {
 const FILTER = `deleted_at is null
   and ($1::text is null or name ilike '%' || $1 || '%')
   and ($2::text[] is null or phase = any($2))
-  and ($3::integer[] is null or id = any($3))`
+  and ($3::integer[] is null or id = any($3))
+  and ($4::text[] is null or headline = any($4))`
 
 const filterValues = (query: Omit<ListQuery, 'limit'>): unknown[] => [
   query.search ? query.search.replaceAll(/[\\%_]/g, (char) => `\\${char}`) : null,
   query.phases ?? null,
   query.ids ?? null,
+  query.headlines ?? null,
 ]
 
 /** Living experiments, in the order that people gave them, then newest first. */
@@ -177,7 +255,7 @@ export const listExperiments = (db: Queryable, query: ListQuery): Promise<Experi
     db,
     ExperimentRow,
     `select ${COLUMNS} from experiment where ${FILTER}
-     order by sort_order, id desc limit $4 offset $5`,
+     order by sort_order, id desc limit $5 offset $6`,
     [...filterValues(query), query.limit, query.offset ?? 0],
   )
 
@@ -186,7 +264,7 @@ const Count = z.object({ phase: z.enum(PHASES), count: z.int() })
 /** How many living experiments are in each phase. */
 export async function countByPhase(
   db: Queryable,
-  query: { search?: string | undefined } = {},
+  query: Pick<ListQuery, 'search' | 'headlines'> = {},
 ): Promise<Map<string, number>> {
   const rows = await many(
     db,

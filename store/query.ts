@@ -41,6 +41,11 @@ export async function one<T>(
 export async function transaction<T>(pool: Pool, work: (db: Queryable) => Promise<T>): Promise<T> {
   const client = await pool.connect()
   let broken: Error | undefined
+  // A connection that breaks while nothing is asked of it must not end the process; the next statement says so.
+  const note = (error: Error): void => {
+    broken = error
+  }
+  client.on('error', note)
   try {
     await client.query('begin')
     const result = await work(client)
@@ -52,6 +57,7 @@ export async function transaction<T>(pool: Pool, work: (db: Queryable) => Promis
     })
     throw error
   } finally {
+    client.off('error', note)
     client.release(broken)
   }
 }

@@ -1,12 +1,15 @@
 import type { JSX } from 'hono/jsx/jsx-runtime'
 import { buildCommand, flagText, sortedFlags } from '../core/build-command.ts'
+import { sayDuration } from '../core/limits.ts'
 import { EventList } from './events.tsx'
 import { Age, Took } from './format.tsx'
+import { Why } from './headline.tsx'
 import { type Frame, Layout } from './layout.tsx'
 import { LogPanel } from './log.tsx'
 import type { AttemptView, EventView, ExperimentView } from './model.ts'
 import { paths } from './paths.ts'
 import { Status } from './status.tsx'
+import { Hold, MoreVerbs } from './verbs.tsx'
 import { Wish } from './wish.tsx'
 
 export interface DetailProps {
@@ -19,19 +22,20 @@ export interface DetailProps {
 
 export const DetailPage = (props: DetailProps): JSX.Element => (
   <Layout title={props.of.name} frame={props.frame}>
-    <div hx-sse:connect={paths.experimentEvents(props.of.id, props.of.jobId)} hx-swap="none"></div>
+    <div hx-sse:connect={paths.experimentEvents(props.of.id, props.of.jobKey)} hx-swap="none"></div>
     <p class="crumbs">
       <a href={paths.list()}>Experiments</a> <span aria-hidden="true">/</span> {props.of.id}
     </p>
     <Summary {...props} />
     <div class="columns">
       <div>
-        <LogPanel experimentId={props.of.id} jobId={props.of.jobId} isLive={isLive(props.of)} />
+        <LogPanel experimentId={props.of.id} jobKey={props.of.jobKey} isLive={isLive(props.of)} />
         <Attempts attempts={props.attempts} nowMs={props.frame.nowMs} />
       </div>
       <div>
         <Config of={props.of} workflowUrl={props.workflowUrl} />
         <EventList events={props.events} nowMs={props.frame.nowMs} />
+        <MoreVerbs of={props.of} />
       </div>
     </div>
   </Layout>
@@ -56,9 +60,10 @@ export const Summary = ({
           <Wish of={of} state="RUNNING" region="summary" />
           <Wish of={of} state="STOPPED" region="summary" />
           <Wish of={of} state="TERMINATED" region="summary" />
+          <Hold of={of} region="summary" />
         </div>
       </div>
-      <p class="headline">{of.why}</p>
+      <Why of={of} nowMs={frame.nowMs} />
       <dl class="facts">
         <Fact name="wanted">
           {of.desiredState} by {of.desiredActor} <Age atMs={of.desiredAtMs} nowMs={frame.nowMs} />
@@ -68,6 +73,13 @@ export const Summary = ({
           <Seen of={of} frame={frame} />
         </Fact>
         {current ? <Progress of={current} nowMs={frame.nowMs} /> : null}
+        {of.heldBy === null ? null : (
+          <Fact name="held">
+            by {of.heldBy}
+            {of.heldReason ? <> · “{of.heldReason}”</> : null}
+          </Fact>
+        )}
+        {of.clusterName === null ? null : <ClusterFact of={of} nowMs={frame.nowMs} />}
         {of.description ? <Fact name="about">{of.description}</Fact> : null}
       </dl>
     </section>
@@ -79,6 +91,19 @@ const Fact = ({ name, children }: { name: string; children?: unknown }): JSX.Ele
     <dt>{name}</dt>
     <dd>{children}</dd>
   </div>
+)
+
+const ClusterFact = ({ of, nowMs }: { of: ExperimentView; nowMs: number }): JSX.Element => (
+  <Fact name="cluster">
+    {of.clusterName} · <code>{of.clusterStatus ?? 'not seen yet'}</code>
+    {of.clusterAutostopMinutes === null ? '' : ` · stops when idle for ${of.clusterAutostopMinutes} min`}
+    {of.clusterLaunchedAtMs === null ? null : (
+      <>
+        {' '}
+        · launched <Age atMs={of.clusterLaunchedAtMs} nowMs={nowMs} />
+      </>
+    )}
+  </Fact>
 )
 
 /** A live job was seen by the last good look at all of them; an ended one when its end was seen. */
@@ -162,7 +187,10 @@ const AttemptRow = ({ of, nowMs }: { of: AttemptView; nowMs: number }): JSX.Elem
       {of.run}
       {of.attempt > 1 ? `.${of.attempt}` : ''}
     </td>
-    <td class="number">{of.jobId ?? '–'}</td>
+    <td class="number" title={of.clusterName === null ? undefined : `on cluster ${of.clusterName}`}>
+      {of.jobId ?? '–'}
+      {of.clusterName === null ? '' : ' on cluster'}
+    </td>
     <td>
       <code>{of.status}</code>
       {of.recoveries > 0 ? ` · recovered ${of.recoveries}×` : ''}
@@ -209,6 +237,7 @@ export const Config = ({
           </Fact>
         ))}
       </dl>
+      <Treatment of={of} />
       <details>
         <summary>From a terminal</summary>
         <pre class="command">
@@ -222,15 +251,34 @@ export const Config = ({
           </p>
         ) : null}
       </details>
-      <details>
-        <summary>Delete</summary>
-        <form method="post" action={paths.remove(of.id)}>
-          <p>
-            Whatever runs is stopped first; the name becomes free. The history stays in the activity list.
-          </p>
-          <button class="wish terminated">Delete {of.name}</button>
-        </form>
-      </details>
     </section>
+  )
+}
+
+const RESTARTS = { never: 'never', 'on-failure': 'after a failure', always: 'always' } as const
+const DRIFTS = { ask: 'waits for you', heal: 'is started again', stop: 'is left stopped' } as const
+
+/** How it is treated: the policy in words. */
+const Treatment = ({ of }: { of: ExperimentView }): JSX.Element => {
+  const { restart, maxRunMs, maxAgeMs, priority, drift, autostopMinutes } = of.policy
+  const isOnCluster = of.spec.executor === 'cluster'
+  return (
+    <dl class="facts treatment">
+      <Fact name="runs as">{isOnCluster ? 'a cluster of its own' : 'a managed job'}</Fact>
+      <Fact name="restarted">
+        {RESTARTS[restart.when]}
+        {restart.when === 'never' ? '' : `, at most ${restart.maxRestarts}×`}
+      </Fact>
+      <Fact name="priority">{priority} of 5</Fact>
+      {maxRunMs === null ? null : <Fact name="longest run">{sayDuration(maxRunMs)}</Fact>}
+      {maxAgeMs === null ? null : <Fact name="longest wait and run">{sayDuration(maxAgeMs)}</Fact>}
+      <Fact name="if somebody else ends it, it">{DRIFTS[drift]}</Fact>
+      {isOnCluster ? (
+        <Fact name="idle cluster">
+          {autostopMinutes === null ? 'is kept up' : `stops after ${autostopMinutes} min`}
+        </Fact>
+      ) : null}
+      <Fact name="owner">{of.owner}</Fact>
+    </dl>
   )
 }

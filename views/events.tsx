@@ -3,6 +3,7 @@ import { Age } from './format.tsx'
 import { type Frame, Layout } from './layout.tsx'
 import type { EventView } from './model.ts'
 import { paths } from './paths.ts'
+import { Undelete } from './verbs.tsx'
 
 /** What happened, newest first. */
 export const EventList = ({
@@ -23,10 +24,20 @@ export const EventList = ({
           <span>
             {withNames ? (
               <>
-                <a href={paths.experiment(event.experimentId)}>{event.experimentName}</a>{' '}
+                {event.isDeleted ? (
+                  <s>{event.experimentName}</s>
+                ) : (
+                  <a href={paths.experiment(event.experimentId)}>{event.experimentName}</a>
+                )}{' '}
               </>
             ) : null}
             {event.text} {event.actor === 'skydeck' ? null : <span class="quiet">by {event.actor}</span>}
+            {withNames && event.isDeleted && event.kind === 'deleted' ? (
+              <>
+                {' '}
+                <Undelete id={event.experimentId} name={event.experimentName} />
+              </>
+            ) : null}
           </span>
         </li>
       ))}

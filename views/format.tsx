@@ -27,6 +27,13 @@ export const Age = ({ atMs, nowMs }: { atMs: number; nowMs: number }): Html => (
   </time>
 )
 
+/** How long it is until something happens. Kept current in the same way. */
+export const Until = ({ atMs, nowMs }: { atMs: number; nowMs: number }): Html => (
+  <time datetime={new Date(atMs).toISOString()} title={stamp(atMs)} data-until>
+    in {duration(atMs - nowMs)}
+  </time>
+)
+
 /** How long something took, or has been going on. */
 export const Took = ({ fromMs, toMs, nowMs }: { fromMs: number; toMs: number | null; nowMs: number }): Html =>
   toMs === null ? (

@@ -1,10 +1,14 @@
 import type { JSX } from 'hono/jsx/jsx-runtime'
 import { type Phase, PHASES } from '../core/explain.ts'
+import type { DesiredState } from '../core/spec.ts'
+import { whyNot } from './can.ts'
 import { Age, MiddleCut } from './format.tsx'
+import { ShortWhy } from './headline.tsx'
 import { type Frame, Layout } from './layout.tsx'
 import type { ExperimentView } from './model.ts'
 import { paths } from './paths.ts'
 import { Mark, Status, wordOf } from './status.tsx'
+import { Hold, Undelete } from './verbs.tsx'
 import { Wish } from './wish.tsx'
 
 export interface ListQuery {
@@ -19,6 +23,10 @@ export interface ListProps {
   rows: readonly ExperimentView[]
   counts: ReadonlyMap<string, number>
   pageSize: number
+  /** How many jobs and clusters belong to nobody. */
+  orphans: number
+  /** What was just deleted, and can be brought back. */
+  deleted?: { id: number; name: string } | undefined
 }
 
 export const ListPage = (props: ListProps): JSX.Element => (
@@ -40,18 +48,27 @@ export const ListPage = (props: ListProps): JSX.Element => (
         New experiment
       </a>
     </div>
-    <Strip counts={props.counts} query={props.query} />
+    {props.deleted ? <Deleted of={props.deleted} /> : null}
+    <Strip counts={props.counts} query={props.query} orphans={props.orphans} />
     <Rows {...props} />
   </Layout>
+)
+
+const Deleted = ({ of }: { of: { id: number; name: string } }): JSX.Element => (
+  <div class="notice calm" role="status">
+    {of.name} is deleted; what ran of it is being stopped. <Undelete id={of.id} name={of.name} />
+  </div>
 )
 
 /** How many there are of each kind. Each number leads to those experiments. */
 export const Strip = ({
   counts,
   query,
+  orphans,
 }: {
   counts: ReadonlyMap<string, number>
   query: ListQuery
+  orphans: number
 }): JSX.Element => {
   const total = [...counts.values()].reduce((sum, count) => sum + count, 0)
   const shown = PHASES.filter((phase) => (counts.get(phase) ?? 0) > 0 || phase === query.phase)
@@ -65,6 +82,15 @@ export const Strip = ({
           <Mark phase={phase} /> {wordOf(phase)} <b>{counts.get(phase) ?? 0}</b>
         </a>
       ))}
+      {(counts.get('queued') ?? 0) > 0 ? <a href={paths.queue()}>start queue →</a> : null}
+      {orphans > 0 ? (
+        <a href={paths.orphans()}>
+          <span class="mark orphan" aria-hidden="true">
+            ⚠
+          </span>{' '}
+          nobody's <b>{orphans}</b>
+        </a>
+      ) : null}
     </nav>
   )
 }
@@ -123,7 +149,7 @@ export const Row = ({ of, nowMs }: { of: ExperimentView; nowMs: number }): JSX.E
       </a>
     </th>
     <td class="why" title={of.why}>
-      {of.why}
+      <ShortWhy of={of} nowMs={nowMs} />
     </td>
     <td class="number">{of.jobId ?? '–'}</td>
     <td class="number">
@@ -133,16 +159,18 @@ export const Row = ({ of, nowMs }: { of: ExperimentView; nowMs: number }): JSX.E
       <Age atMs={of.updatedAtMs} nowMs={nowMs} />
     </td>
     <td class="actions">
-      <Wish
-        of={of}
-        state={of.desiredState === 'RUNNING' && isLive(of) ? 'STOPPED' : 'RUNNING'}
-        region="row"
-      />
+      {of.heldBy === null ? (
+        <Wish of={of} state={nextWish(of)} region="row" />
+      ) : (
+        <Hold of={of} region="row" />
+      )}
     </td>
   </tr>
 )
 
-const isLive = ({ phase }: ExperimentView): boolean => phase !== 'succeeded' && phase !== 'failed'
+/** The one button of a row: what is sensible to say next. */
+const nextWish = (of: ExperimentView): DesiredState =>
+  of.desiredState === 'RUNNING' && whyNot.RUNNING(of) !== undefined ? 'STOPPED' : 'RUNNING'
 
 const Pager = (props: { query: ListQuery; total: number; shown: number; pageSize: number }): JSX.Element => {
   const { query, total, shown, pageSize } = props

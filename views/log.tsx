@@ -8,24 +8,24 @@ export const LOG_LINES = 500
 /** The job's output. The script of the page follows it line by line; without script it is a page of its own. */
 export const LogPanel = ({
   experimentId,
-  jobId,
+  jobKey,
   isLive,
 }: {
   experimentId: number
-  jobId: number | null
+  jobKey: string | null
   isLive: boolean
 }): JSX.Element => (
   <section id="log" class="panel log" aria-labelledby="log-title">
     <h2 id="log-title">
-      Output {jobId === null ? null : <a href={paths.log(experimentId)}>open</a>}
-      {jobId === null ? null : (
-        <a href={paths.jobLogs(jobId, {})} download={`job-${jobId}.log`}>
+      Output {jobKey === null ? null : <a href={paths.log(experimentId)}>open</a>}
+      {jobKey === null ? null : (
+        <a href={paths.jobLogs(jobKey, {})} download={`job-${jobKey}.log`}>
           download
         </a>
       )}
       <span class="quiet" data-log-state></span>
     </h2>
-    {jobId === null ? (
+    {jobKey === null ? (
       <p class="quiet">No job yet, so no output.</p>
     ) : (
       <pre
@@ -33,7 +33,7 @@ export const LogPanel = ({
         tabindex={0}
         aria-label="Output of the job"
         hx-morph-skip
-        data-log={paths.jobLogs(jobId, { follow: String(isLive), tail: String(LOG_LINES) })}
+        data-log={paths.jobLogs(jobKey, { follow: String(isLive), tail: String(LOG_LINES) })}
       >
         <noscript>
           <a href={paths.log(experimentId)}>Show the output</a>

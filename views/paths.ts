@@ -1,7 +1,14 @@
 /** Every address of the console. Ids are permanent; names are labels and never part of a path. */
 export const paths = {
-  list: (query: { q?: string | undefined; phase?: string | undefined; page?: number } = {}): string =>
-    `/${search({ q: query.q, phase: query.phase, page: query.page && query.page > 1 ? String(query.page) : undefined })}`,
+  list: (
+    query: { q?: string | undefined; phase?: string | undefined; page?: number; deleted?: number } = {},
+  ): string =>
+    `/${search({
+      q: query.q,
+      phase: query.phase,
+      page: query.page && query.page > 1 ? String(query.page) : undefined,
+      deleted: query.deleted?.toString(),
+    })}`,
   listEvents: (query: { q?: string | undefined; phase?: string | undefined; page: number }): string =>
     `/events${search({ q: query.q, phase: query.phase, page: String(query.page) })}`,
   create: (example?: string): string => `/new${search({ example })}`,
@@ -10,13 +17,25 @@ export const paths = {
   experiment: (id: number): string => `/e/${id}`,
   edit: (id: number): string => `/e/${id}/edit`,
   state: (id: number): string => `/e/${id}/state`,
+  hold: (id: number): string => `/e/${id}/hold`,
+  release: (id: number): string => `/e/${id}/release`,
+  confirmGone: (id: number): string => `/e/${id}/confirm-gone`,
+  adopt: (id: number): string => `/e/${id}/adopt`,
+  undelete: (id: number): string => `/e/${id}/undelete`,
+  queue: (): string => '/queue',
+  queueEvents: (): string => '/queue/events',
+  orphansEvents: (): string => '/orphans/events',
+  orphans: (ended?: string): string => `/orphans${search({ ended })}`,
+  adoptOrphan: (kind: string, key: string): string => `/orphans/${kind}/${encodeURIComponent(key)}/adopt`,
+  endOrphan: (kind: string, key: string): string => `/orphans/${kind}/${encodeURIComponent(key)}/end`,
   remove: (id: number): string => `/e/${id}/delete`,
   log: (id: number): string => `/e/${id}/log`,
-  /** `jobId`: whose log the page shows already. */
-  experimentEvents: (id: number, jobId: number | null): string => `/e/${id}/events?job=${jobId}`,
+  /** `jobKey`: whose log the page shows already. */
+  experimentEvents: (id: number, jobKey: string | null): string =>
+    `/e/${id}/events${search({ job: jobKey ?? undefined })}`,
   refresh: (): string => '/refresh',
-  jobLogs: (jobId: number, query: Record<string, string>): string =>
-    `/api/jobs/${jobId}/logs${search(query)}`,
+  jobLogs: (jobKey: string, query: Record<string, string>): string =>
+    `/api/jobs/${jobKey}/logs${search(query)}`,
   asset: (name: string): string => `/assets/${name}`,
 }
 

@@ -2,7 +2,10 @@ import { fileURLToPath } from 'node:url'
 import { Client, Connection } from '@temporalio/client'
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker'
 import { createActivities } from '../activities/index.ts'
+import type { AttemptKey } from '../activities/launch.ts'
+import type { Fence } from '../core/fence.ts'
 import { readSettings, type Settings } from '../runtime/env.ts'
+import { fenceOf, fenceToken } from '../runtime/fence-token.ts'
 import { createLog, type Log } from '../runtime/log.ts'
 import { onShutdown } from '../runtime/shutdown.ts'
 import { startFleet } from '../sdk/start.ts'
@@ -16,13 +19,19 @@ import { registerSearchAttributes } from './search-attributes.ts'
 
 const codePath = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
+/** Launches that wait for SkyPilot to have room hold a slot; the others wait with Temporal, in the order of their priority. */
+const LAUNCHES_MAX = 4
+
 /** Every follow of a launch holds a slot for minutes, so there are many; a slot costs next to nothing. */
 const QUICK_ACTIVITIES_MAX = 500
-const LAUNCHES_MAX = 8
 
 /** A cached workflow saves a replay of its short history; most experiments rest most of the time. */
 const CACHED_WORKFLOWS_MAX = 500
+
+/** So long does a workflow wait for the worker that has it in its cache; then any other takes it. An honest one comes in ms. */
+const STICKY_MS = 1_000
 const DRAIN_MS = 5_000
+const MIGRATE_AGAIN_MS = 2_000
 
 const settings = readSettings()
 const log = createLog({ level: settings.logLevel, name: 'worker' })
@@ -33,7 +42,7 @@ await work(settings, settings.databaseUrl)
 async function work(given: Settings, databaseUrl: string): Promise<void> {
   Runtime.install({ logger: temporalLogger(log), shutdownSignals: [] })
   const onError = (error: Error): void => log.warn({ err: error }, 'lost a connection to Postgres')
-  await migrate(databaseUrl, (message) => log.info(message))
+  await bringTablesUp(databaseUrl)
   const db = openPool(databaseUrl, onError)
   const looks = listen(databaseUrl, 'skydeck_look', onError)
   const address = given.temporalAddress ?? 'localhost:7233'
@@ -44,12 +53,15 @@ async function work(given: Settings, databaseUrl: string): Promise<void> {
   const activities = createActivities({
     skypilot: createSkyPilot({
       endpoint: findEndpoint(given.skypilotEndpoint) ?? LOCAL_ENDPOINT,
+      user: { id: 'skydeck', name: 'skydeck' },
       ...(given.skypilotToken ? { token: given.skypilotToken } : {}),
     }),
     db,
     temporal,
     pollIntervalMs: given.pollIntervalMs,
     reconcileIntervalMs: given.reconcileIntervalMs,
+    launchesInFlight: given.launchesInFlight,
+    fenceOf: fencing(given),
     onLookAsked: (look) => looks.subscribe(look),
     log: (message, fields) => log.warn(fields ?? {}, message),
   })
@@ -88,13 +100,37 @@ function createWorkers(
       dataConverter: { payloadConverterPath: codePath('../workflows/payload-converter.js') },
       maxConcurrentActivityTaskExecutions: QUICK_ACTIVITIES_MAX,
       maxCachedWorkflows: CACHED_WORKFLOWS_MAX,
+      stickyQueueScheduleToStartTimeout: STICKY_MS,
     }),
     Worker.create({
       ...common,
       taskQueue: LAUNCH_TASK_QUEUE,
       maxConcurrentActivityTaskExecutions: LAUNCHES_MAX,
+      maxConcurrentActivityTaskPolls: 1,
     }),
   ])
+}
+
+/** Experiments are controlled without the tables too: where Postgres is away they are brought up when it is back. */
+async function bringTablesUp(databaseUrl: string): Promise<void> {
+  try {
+    await migrate(databaseUrl, (message) => log.info(message))
+  } catch (error) {
+    log.warn({ err: error }, 'the tables could not be brought up to date; trying again')
+    setTimeout(() => void bringTablesUp(databaseUrl), MIGRATE_AGAIN_MS).unref()
+  }
+}
+
+/** Where a job asks for the lease of its attempt, and what shows that it may. */
+function fencing(given: Settings): (attempt: AttemptKey) => Fence {
+  const fence = fenceOf(given)
+  if (!fence) return () => ({ mode: 'off', url: '', token: '' })
+  const base = fence.url.replace(/\/+$/, '')
+  return (attempt) => ({
+    mode: fence.mode,
+    url: `${base}/api/fence/${attempt.experimentId}/${attempt.run}/${attempt.attempt}`,
+    token: fenceToken(fence.secret, attempt),
+  })
 }
 
 async function drained(workers: readonly Worker[]): Promise<void> {

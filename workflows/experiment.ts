@@ -1,14 +1,20 @@
 import * as wf from '@temporalio/workflow'
 import type { Activities } from '../activities/index.ts'
-import { accept, type Receipt, refuse, type Wish } from '../core/accept.ts'
-import { type Action, decide } from '../core/decide.ts'
-import { evolve, type Fact } from '../core/evolve.ts'
+import { accept, WISHES, type Wish } from '../core/accept.ts'
+import type { Action } from '../core/action.ts'
+import { advance, retold } from '../core/advance.ts'
+import { decide } from '../core/decide.ts'
+import { evolve } from '../core/evolve.ts'
 import type { Experiment } from '../core/experiment.ts'
-import { explain, phaseOf } from '../core/explain.ts'
-import { isExperiment, isFact } from '../core/guards.ts'
+import { explain, phaseOf, wakeAtMs } from '../core/explain.ts'
+import type { Fact } from '../core/facts.ts'
+import { isFact } from '../core/guards.ts'
+import { type Receipt, refuse } from '../core/receipt.ts'
 import { snapshotOf } from '../core/snapshot.ts'
+import { upgrade } from '../core/upgrade.ts'
+import { Alarm } from './alarm.ts'
 import * as messages from './definitions.ts'
-import { perform, type Step, summaryOf } from './perform.ts'
+import { isOutdated, perform, summaryOf } from './perform.ts'
 
 const projection = wf.proxyActivities<Activities>({
   startToCloseTimeout: '20s',
@@ -20,52 +26,32 @@ const HISTORY_EVENTS_MAX = 8_000
 
 /** One experiment for as long as it exists: decide, perform, evolve, one action at a time. */
 export async function experiment(start: unknown): Promise<void> {
-  if (!isExperiment(start))
+  const given = upgrade(start)
+  if (!given)
     throw wf.ApplicationFailure.nonRetryable('not an experiment: start it through SkyDeck', 'NotAnExperiment')
-  let state: Experiment = start
-  let version = 0
-
-  const set = (next: Experiment): void => {
-    if (next.revision !== state.revision) version += 1
-    state = next
-  }
-  const take =
-    (kind: Wish['kind']) =>
-    (value: unknown): Receipt => {
-      const [next, receipt] = accept(state, { kind, value }, Date.now())
-      if (!receipt.accepted) wf.log.warn('refused a wish', { kind, reason: receipt.reason })
-      set(next)
-      return receipt
-    }
-  const learn = (facts: readonly Fact[]): void => set(facts.reduce(evolve, state))
-  registerHandlers({ take, learn, current: () => state, refuse: (reason) => set(refuse(state, reason)[0]) })
+  const self = new Self(given)
+  registerHandlers(self)
   // Cancelling in the Temporal UI must not strand a machine, so it means "clean up, then end".
   wf.CancellationScope.current().cancelRequested.catch(() =>
-    take('delete')({ actor: 'temporal', reason: 'cancelled in Temporal' }),
+    self.take('delete', { actor: 'temporal', reason: 'cancelled in Temporal' }),
   )
 
   return wf.CancellationScope.nonCancellable(async () => {
-    void keepProjecting(
-      () => state,
-      (fact) => {
-        state = evolve(state, fact)
-      },
-    )
     while (!mustContinue()) {
-      const action = decide(state, Date.now())
-      tell(state, action)
-      if (action.kind === 'finish') return wf.condition(() => isProjected(state))
-      learn(
-        await carryOut(
-          action,
-          () => state,
-          () => version,
-          learn,
-        ),
-      )
+      const action = decide(self.state, Date.now())
+      // The identity of an attempt is fixed before anything is launched.
+      if (action.kind === 'launch') self.learn([{ kind: 'launchIntended', atMs: Date.now() }])
+      self.project()
+      tell(self.state, action)
+      self.alarm.set(wakeAtMs(self.state, action, Date.now()))
+      if (action.kind === 'finish') {
+        if (self.isProjected()) return undefined
+        const news = self.hasNews()
+        await wf.condition(() => news() || self.isProjected())
+      } else self.learn(await carryOut(self, action))
     }
     await wf.condition(wf.allHandlersFinished)
-    return wf.continueAsNew<typeof experiment>(state)
+    return wf.continueAsNew<typeof experiment>(self.state)
   })
 }
 
@@ -74,85 +60,128 @@ const mustContinue = (): boolean => {
   return continueAsNewSuggested || historyLength > HISTORY_EVENTS_MAX
 }
 
-interface Handlers {
-  take: (kind: Wish['kind']) => (value: unknown) => Receipt
-  learn: (facts: readonly Fact[]) => void
-  refuse: (reason: string) => void
-  current: () => Experiment
+/** The state, and everything that may change it. Nothing that must survive lives beside the state. */
+class Self {
+  state: Experiment
+  /** Grows with every change, so that a wait can see that there was one. */
+  version = 0
+  readonly alarm = new Alarm()
+  #isProjecting = false
+
+  constructor(start: Experiment) {
+    this.state = retold(start, Date.now())
+  }
+
+  take(kind: Wish['kind'], value: unknown): Receipt {
+    const [next, receipt] = accept(this.state, { kind, value }, Date.now())
+    if (!receipt.accepted) wf.log.warn('refused a wish', { kind, reason: receipt.reason })
+    this.#set(retold(next, Date.now()))
+    return receipt
+  }
+
+  learn(facts: readonly Fact[]): void {
+    this.#set(advance(this.state, facts, Date.now()))
+  }
+
+  count(reason: string): void {
+    this.#set(refuse(this.state, reason)[0])
+  }
+
+  isProjected(): boolean {
+    return this.state.projected >= this.state.revision
+  }
+
+  /** Tells whether anything has changed since now: the state, the time, or that Postgres can be told the next. */
+  hasNews(): () => boolean {
+    const { version, alarm } = this
+    const { rings } = alarm
+    return () => this.version !== version || alarm.rings !== rings || this.#mayProject()
+  }
+
+  /**
+   * Has Postgres told what it does not know, beside the loop, so that a database that is away never holds up a stop.
+   * Only the loop calls this, and before all else that it does: what is asked of Temporal must come in one order,
+   * whether a wish and the end of the last projection come together or apart.
+   */
+  project(): void {
+    if (this.#mayProject()) void this.#project()
+  }
+
+  #mayProject(): boolean {
+    return !this.#isProjecting && !this.isProjected()
+  }
+
+  async #project(): Promise<void> {
+    this.#isProjecting = true
+    const snapshot = snapshotOf(this.state, Date.now())
+    const summary = summaryOf(`${snapshot.phase}: ${snapshot.why}`)
+    await projection.project.executeWithOptions({ summary }, [snapshot])
+    const { revision, events } = snapshot
+    const lastSeq = events.at(-1)?.seq ?? 0
+    // What Postgres has is no news: nothing is decided by it.
+    this.state = evolve(this.state, { kind: 'projected', revision, lastSeq })
+    this.#isProjecting = false
+  }
+
+  #set(next: Experiment): void {
+    if (next.revision !== this.state.revision) this.version += 1
+    this.state = next
+  }
 }
 
 /** Before the first await, so that the messages that started us find them. Handlers are synchronous: they only change state. */
-function registerHandlers({ take, learn, refuse: count, current }: Handlers): void {
-  const wishes = [
-    ['setDesiredState', messages.setDesiredState, messages.setDesiredStateSignal],
-    ['setFlags', messages.setFlags, messages.setFlagsSignal],
-    ['cancelJob', messages.cancelJob, messages.cancelJobSignal],
-    ['edit', messages.edit, messages.editSignal],
-    ['delete', messages.deleteExperiment, messages.deleteSignal],
-  ] as const
-  for (const [kind, update, signal] of wishes) {
-    wf.setHandler(update, take(kind))
-    wf.setHandler(signal, (value) => void take(kind)(value))
+function registerHandlers(self: Self): void {
+  for (const kind of WISHES) {
+    wf.setHandler(messages.wishUpdates[kind], (value) => self.take(kind, value))
+    wf.setHandler(messages.wishSignals[kind], (value) => void self.take(kind, value))
   }
   wf.setHandler(messages.observe, (facts: unknown) => {
-    if (Array.isArray(facts) && facts.every(isFact)) learn(facts)
-    else count('an observation that cannot be read')
+    if (Array.isArray(facts) && facts.every(isFact)) self.learn(facts)
+    else self.count('an observation that cannot be read')
   })
-  wf.setHandler(messages.getState, current)
-  wf.setHandler(messages.explainQuery, () => explain(current(), Date.now()))
-  wf.setDefaultSignalHandler((name) => count(`there is no signal ${name.slice(0, 80)}`))
+  wf.setHandler(messages.getState, () => self.state)
+  wf.setHandler(messages.explainQuery, () => explain(self.state, Date.now()))
+  wf.setDefaultSignalHandler((name) => self.count(`there is no signal ${name.slice(0, 80)}`))
   wf.setDefaultUpdateHandler((name) => {
     throw wf.ApplicationFailure.nonRetryable(`there is no update ${name.slice(0, 80)}`, 'UnknownUpdate')
   })
 }
 
-type Read<T> = () => T
-
-/** Performs the action. Waiting ends with any news; acting is cut short only by a wish that makes it wrong. */
-async function carryOut(
-  action: Exclude<Action, { kind: 'finish' }>,
-  state: Read<Experiment>,
-  version: Read<number>,
-  learn: (facts: Fact[]) => void,
-): Promise<Fact[]> {
-  const seen = version()
+/** Performs the action. Waiting ends with any news; acting is cut short only by what makes it wrong. */
+async function carryOut(self: Self, action: Exclude<Action, { kind: 'finish' }>): Promise<Fact[]> {
   if (action.kind === 'wait') {
-    const news = (): boolean => version() !== seen
-    await (action.forMs === null ? wf.condition(news) : wf.condition(news, action.forMs))
+    await wf.condition(self.hasNews())
     return []
   }
-  if (action.kind === 'launch') learn([{ kind: 'launchIntended', atMs: Date.now() }])
-  const outdated = (): boolean => isOutdated(action, decide(state(), Date.now()))
-  return untilOutdated(() => perform(state(), action), outdated)
+  if (action.kind === 'conclude')
+    return [{ kind: 'concluded', conclusion: action.conclusion, reason: action.why, atMs: Date.now() }]
+  const outdated = (): boolean => isOutdated(action, decide(self.state, Date.now()))
+  return untilOutdated(self, () => perform(self.state, action), outdated)
 }
 
-const isOutdated = (action: Step, now: Action): boolean =>
-  now.kind !== action.kind && action.kind !== 'cancel'
-
 /** Cancels the work once it is outdated, and still waits for its end: a launch that was cut short may have launched. */
-async function untilOutdated(work: () => Promise<Fact[]>, outdated: Read<boolean>): Promise<Fact[]> {
+async function untilOutdated(
+  self: Self,
+  work: () => Promise<Fact[]>,
+  outdated: () => boolean,
+): Promise<Fact[]> {
   const scope = new wf.CancellationScope()
   let done = false
   const result = scope.run(work).finally(() => {
     done = true
   })
-  await wf.condition(() => done || outdated())
-  if (!done) scope.cancel()
-  return result
-}
-
-/** Keeps Postgres up to date beside the loop, so that a database that is away never holds up a stop. */
-async function keepProjecting(state: Read<Experiment>, learn: (fact: Fact) => void): Promise<void> {
+  let isCancelled = false
   for (;;) {
-    await wf.condition(() => !isProjected(state()))
-    const snapshot = snapshotOf(state(), Date.now())
-    const summary = summaryOf(`${snapshot.phase}: ${snapshot.why}`)
-    await projection.project.executeWithOptions({ summary }, [snapshot])
-    learn({ kind: 'projected', revision: snapshot.revision, lastSeq: snapshot.events.at(-1)?.seq ?? 0 })
+    const news = self.hasNews()
+    await wf.condition(() => done || news())
+    if (done) return result
+    self.project()
+    if (!isCancelled && outdated()) {
+      isCancelled = true
+      scope.cancel()
+    }
   }
 }
-
-const isProjected = (state: Experiment): boolean => state.projected >= state.revision
 
 /** Makes the Temporal UI a usable second console. The search attribute is written only when the phase changes. */
 function tell(state: Experiment, action: Action): void {

@@ -5,11 +5,11 @@ import {
   isCancellation,
   proxyActivities,
 } from '@temporalio/workflow'
-import type { Activities, LaunchOutcome } from '../activities/index.ts'
-import { buildTask, taskYaml } from '../core/build-task.ts'
-import type { Action } from '../core/decide.ts'
-import type { Fact } from '../core/evolve.ts'
-import { type Experiment, identityOf } from '../core/experiment.ts'
+import type { Activities, ClusterAnswer, ClusterLook, LaunchOutcome } from '../activities/index.ts'
+import type { Action } from '../core/action.ts'
+import { buildTask } from '../core/build-task.ts'
+import { type Attempt, type Experiment, identityOf } from '../core/experiment.ts'
+import type { Fact } from '../core/facts.ts'
 import { LAUNCH_TASK_QUEUE } from './definitions.ts'
 
 const { TRY_CANCEL, WAIT_CANCELLATION_COMPLETED } = ActivityCancellationType
@@ -20,10 +20,13 @@ const { TRY_CANCEL, WAIT_CANCELLATION_COMPLETED } = ActivityCancellationType
  */
 const retry = { initialInterval: '1s', maximumAttempts: 3 } as const
 
-/** Launches have a task queue of their own, so that a storm of starts never delays a stop. */
+/**
+ * Launches have a task queue of their own, so that a storm of starts never delays a stop. Within it Temporal serves
+ * by priority, and fairly between owners; an activity that has its turn still waits until SkyPilot has room.
+ */
 const launching = proxyActivities<Activities>({
   taskQueue: LAUNCH_TASK_QUEUE,
-  startToCloseTimeout: '5m',
+  startToCloseTimeout: '12h',
   heartbeatTimeout: '10s',
   cancellationType: WAIT_CANCELLATION_COMPLETED,
   retry,
@@ -44,7 +47,28 @@ const quick = proxyActivities<Activities>({
   retry,
 })
 
-export type Step = Exclude<Action, { kind: 'finish' | 'wait' }>
+/** Machines take minutes to come and go. */
+const lasting = proxyActivities<Activities>({
+  startToCloseTimeout: '1h',
+  heartbeatTimeout: '10s',
+  cancellationType: WAIT_CANCELLATION_COMPLETED,
+  retry,
+})
+
+export type Step = Exclude<Action, { kind: 'finish' | 'wait' | 'conclude' }>
+
+/** Ending is never cut short: whatever is wanted next begins from what it has left. */
+const isUninterruptible = (action: Step): boolean =>
+  action.kind === 'cancel' ||
+  action.kind === 'autostop' ||
+  (action.kind === 'cluster' && action.verb !== 'start')
+
+/** Has the action that is under way become the wrong one? */
+export function isOutdated(action: Step, now: Action): boolean {
+  if (isUninterruptible(action)) return false
+  if (action.kind === 'launch' && now.kind === 'launch') return action.priority !== now.priority
+  return action.kind !== now.kind
+}
 
 /**
  * Carries out one action and reports what was learned; that it failed is one of the things we may learn.
@@ -54,23 +78,21 @@ export async function perform(state: Experiment, action: Step): Promise<Fact[]> 
   try {
     return await attempt(state, action)
   } catch (error) {
+    const atMs = Date.now()
     if (action.kind === 'launch' && isCancellation(error))
-      return unsure('the launch was interrupted by a new wish')
+      return [{ kind: 'launchUnsure', reason: 'the launch was interrupted', atMs }]
     if (isCancellation(error)) return []
     if (!(error instanceof ActivityFailure)) throw error
-    const reason = error.cause?.message ?? error.message
-    const failed: Fact = { kind: 'actionFailed', action: action.kind, reason, atMs: Date.now() }
-    if (action.kind !== 'launch') return [failed]
-    return isRefusal(error)
-      ? [{ kind: 'launchRefused', reason, atMs: Date.now() }]
-      : [...unsure(reason), failed]
+    return failed(action, error, atMs)
   }
 }
 
-const isRefusal = (error: ActivityFailure): boolean =>
-  error.cause instanceof ApplicationFailure && error.cause.type === 'SkyPilot.rejected'
-
-const unsure = (reason: string): Fact[] => [{ kind: 'launchUnsure', reason, atMs: Date.now() }]
+function failed(action: Step, error: ActivityFailure, atMs: number): Fact[] {
+  const reason = error.cause?.message ?? error.message
+  const errorKind = (error.cause instanceof ApplicationFailure ? error.cause.type : null) ?? 'unknown'
+  const trouble: Fact = { kind: 'actionFailed', action: action.kind, errorKind, reason, atMs }
+  return action.kind === 'launch' ? [{ kind: 'launchUnsure', reason, atMs }, trouble] : [trouble]
+}
 
 /** What Temporal's pages show beside an activity: one line, of which they take 200 bytes. */
 export const summaryOf = (why: string): string => (why.split('\n', 1)[0] ?? '').slice(0, 100)
@@ -79,34 +101,102 @@ async function attempt(state: Experiment, action: Step): Promise<Fact[]> {
   const summary = summaryOf(action.why)
   switch (action.kind) {
     case 'launch':
-      return learned(await requestLaunch(state, summary))
+      return learned(await requestLaunch(state, action, summary))
     case 'follow':
-      return learned(await following.followLaunch.executeWithOptions({ summary }, [action.requestId]))
+      return learned(await following.followLaunch.executeWithOptions({ summary }, [launchOf(state, action)]))
     case 'abort':
       await quick.abortLaunch.executeWithOptions({ summary }, [action.requestId])
-      return unsure('the launch was aborted')
-    case 'look':
-      return learned(
-        await quick.lookForLaunch.executeWithOptions({ summary }, [state.attempt?.jobName ?? '']),
-      )
+      return [{ kind: 'launchUnsure', reason: 'the launch was aborted', atMs: Date.now() }]
+    case 'look': {
+      const { jobName: name, clusterName } = attemptOf(state)
+      return learned(await quick.lookForLaunch.executeWithOptions({ summary }, [{ name, clusterName }]))
+    }
     case 'cancel':
-      await quick.cancelJob.executeWithOptions({ summary }, [action.jobId])
-      return [{ kind: 'cancelAsked', jobId: action.jobId, atMs: Date.now() }]
+      await quick.cancelJob.executeWithOptions({ summary }, [action.job])
+      return [{ kind: 'cancelAsked', job: action.job, atMs: Date.now() }]
+    case 'cluster':
+    case 'autostop':
+    case 'lookAtCluster':
+      return attemptCluster(action, summary)
   }
 }
 
-async function requestLaunch(state: Experiment, summary: string): Promise<LaunchOutcome> {
-  const current = state.attempt
-  if (!current) throw new Error('a launch needs an attempt whose identity is fixed')
-  const task = buildTask(identityOf(state, current), state.spec)
-  const unsureBefore = current.progress.phase === 'intended' && current.progress.unsure
-  const order = {
-    name: current.jobName,
-    task: taskYaml({ ...task, name: current.jobName }),
-    unsureBefore,
+type ClusterStep = Extract<Step, { kind: 'cluster' | 'autostop' | 'lookAtCluster' }>
+
+async function attemptCluster(action: ClusterStep, summary: string): Promise<Fact[]> {
+  const { name } = action
+  switch (action.kind) {
+    case 'cluster': {
+      const { verb } = action
+      const answer = await lasting.changeCluster.executeWithOptions({ summary }, [{ verb, name }])
+      return [changed(action, answer), ...seen(name, answer.look)]
+    }
+    case 'autostop': {
+      const { minutes } = action
+      const refusal = await quick.setAutostop.executeWithOptions({ summary }, [{ name, minutes }])
+      return [{ kind: 'autostopAsked', name, minutes, refusal, atMs: Date.now() }]
+    }
+    case 'lookAtCluster':
+      return seen(name, await quick.lookAtCluster.executeWithOptions({ summary }, [name]))
   }
-  return launching.requestLaunch.executeWithOptions({ summary: `${summary}: ${current.jobName}` }, [order])
 }
+
+function changed(
+  { verb, name }: Extract<Step, { kind: 'cluster' }>,
+  { refusal, askedAtMs }: ClusterAnswer,
+): Fact {
+  return refusal === null
+    ? { kind: 'clusterAsked', verb, name, atMs: askedAtMs }
+    : { kind: 'clusterRefused', verb, name, reason: refusal, atMs: askedAtMs }
+}
+
+/** A cluster that is gone while a request for it is in flight may come back: that look proves nothing. */
+function seen(name: string, look: ClusterLook): Fact[] {
+  switch (look.kind) {
+    case 'seen':
+      return [{ kind: 'clusterSeen', cluster: look.cluster }]
+    case 'absent':
+      return [{ kind: 'clusterAbsent', name, seenAtMs: look.seenAtMs }]
+    case 'busy':
+      return [{ kind: 'clusterBusy', name, atMs: Date.now() }]
+  }
+}
+
+function attemptOf({ attempt: current }: Experiment): Attempt {
+  if (!current) throw new Error('this step needs an attempt whose identity is fixed')
+  return current
+}
+
+const launchOf = (state: Experiment, { requestId }: { requestId: string }) => ({
+  requestId,
+  clusterName: attemptOf(state).clusterName,
+})
+
+async function requestLaunch(
+  state: Experiment,
+  { how, priority }: Extract<Step, { kind: 'launch' }>,
+  summary: string,
+): Promise<LaunchOutcome> {
+  const current = attemptOf(state)
+  const task = buildTask(identityOf(state, current), state.spec)
+  const order = {
+    how,
+    name: current.jobName,
+    clusterName: current.clusterName,
+    identity: { experimentId: state.id, run: current.run, attempt: current.attempt },
+    task: { ...task, name: current.jobName },
+    unsureBefore: current.progress.phase === 'intended' && current.progress.unsure,
+  }
+  return launching.requestLaunch.executeWithOptions(
+    {
+      summary: `${summary}: ${current.jobName}`,
+      priority: { priorityKey: priority, fairnessKey: state.owner.slice(0, FAIRNESS_KEY_CHARS_MAX) },
+    },
+    [order],
+  )
+}
+
+const FAIRNESS_KEY_CHARS_MAX = 60
 
 function learned(outcome: LaunchOutcome): Fact[] {
   const atMs = Date.now()
@@ -116,9 +206,9 @@ function learned(outcome: LaunchOutcome): Fact[] {
     case 'found':
       return [{ kind: 'jobFound', jobId: outcome.jobId, atMs }]
     case 'refused':
-      return [{ kind: 'launchRefused', reason: outcome.reason, atMs }]
+      return [{ kind: 'launchRefused', reason: outcome.reason, exceptionName: outcome.exceptionName, atMs }]
     case 'unsure':
-      return [{ kind: 'launchUnsure', reason: outcome.reason, atMs }]
+      return [{ kind: 'launchUnsure', reason: outcome.reason, isForgotten: outcome.isForgotten, atMs }]
     case 'empty':
       return [{ kind: 'lookedEmpty', atMs }]
   }

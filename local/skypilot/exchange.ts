@@ -2,17 +2,37 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { Context, MiddlewareHandler } from 'hono'
 import { z } from 'zod'
-import type { Faults } from './faults.ts'
+import type { ClusterJobs } from './cluster-jobs.ts'
+import type { ClusterJobRow, ClusterRow, ClusterState } from './cluster-state.ts'
+import type { Clusters } from './clusters.ts'
+import type { Database } from './database.ts'
+import type { Faults, Listing } from './faults.ts'
 import type { Jobs } from './jobs.ts'
+import { nameOf } from './misbehave.ts'
 import type { RequestTable, Submission } from './requests.ts'
-import type { State } from './state.ts'
+import type { ServiceState } from './service-state.ts'
+import type { Services } from './services.ts'
+import type { Settings, SettingsChange } from './settings.ts'
+import type { JobRow, State } from './state.ts'
 
 /** What the routes work with. */
 export interface Parts {
+  home: string
+  database: Database
   state: State
   jobs: Jobs
+  clusterState: ClusterState
+  clusters: Clusters
+  clusterJobs: ClusterJobs
+  serviceState: ServiceState
+  services: Services
+  settings: () => Settings
+  /** Changes some of the settings, for good. */
+  setSettings: (change: SettingsChange) => void
   requests: RequestTable
   faults: Faults
+  /** What is listed, as faults change it. */
+  listings: { jobs: Listing<JobRow>; clusters: Listing<ClusterRow>; clusterJobs: Listing<ClusterJobRow> }
   /** Aborted when the server closes: streams end. */
   closing: AbortSignal
 }
@@ -115,20 +135,28 @@ function userOf(body: Record<string, unknown>): { id: string; name: string } {
   return { id: data.SKYPILOT_USER_ID, name: data.SKYPILOT_USER }
 }
 
+/** What is queued beside the work itself. */
+interface Queued {
+  name: string
+  schedule?: 'short' | 'long'
+}
+
 /** Queues work as the real server does: an empty answer now, the result by the request's id. */
 export function submit(
   c: Context<Env>,
-  { requests, faults }: Parts,
-  name: string,
+  parts: Pick<Parts, 'requests' | 'faults'>,
+  queued: string | Queued,
   { raw }: Sent<unknown>,
   work: Submission['work'],
 ): Response {
+  const { name, schedule = 'short' }: Queued = typeof queued === 'string' ? { name: queued } : queued
   const cluster = raw.body['cluster_name']
-  const id = requests.submit({
+  const id = parts.requests.submit({
     name: `sky.${name}`,
     ...raw,
+    schedule,
     clusterName: name.startsWith('jobs.') ? CONTROLLER : typeof cluster === 'string' ? cluster : null,
-    holdMs: faults.take(c.req.path, ['hold'])?.delayMs ?? 0,
+    holdMs: parts.faults.take(c.req.path, ['hold'], nameOf(raw.body))?.delayMs ?? 0,
     isRead: READS.has(name),
     work,
   })
@@ -136,4 +164,17 @@ export function submit(
   return c.json(null)
 }
 
-const READS = new Set(['jobs.queue_v2', 'jobs.events', 'jobs.logs', 'status', 'queue', 'job_status'])
+const READS = new Set([
+  'jobs.queue_v2',
+  'jobs.events',
+  'jobs.logs',
+  'logs',
+  'status',
+  'queue',
+  'job_status',
+  'cluster_events',
+  'cost_report',
+  'serve.status',
+  'serve.logs',
+  'list_accelerators',
+])

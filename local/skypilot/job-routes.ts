@@ -1,8 +1,12 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Context, Hono } from 'hono'
-import { stream } from 'hono/streaming'
 import { z } from 'zod'
+import { keepLogs } from './cluster-job-routes.ts'
 import { type Env, type Parts, readBody, type Sent, submit } from './exchange.ts'
-import { tailJob } from './log-tail.ts'
+import { taskOf } from './jobs.ts'
+import { streamLog, TAIL_CODES } from './log-routes.ts'
+import type { Tailed } from './log-tail.ts'
+import { PICKLED_NONE } from './pickle.ts'
 import { QueueBody, queueAnswer } from './queue.ts'
 import { RequestFailure } from './requests.ts'
 import type { JobRow, State } from './state.ts'
@@ -14,8 +18,15 @@ const Launch = z.object({
     .string()
     .nullish()
     .transform((name) => name ?? null),
+  file_mounts_blob_id: z
+    .string()
+    .nullish()
+    .transform((id) => id ?? null),
 })
-const Events = z.object({ job_id: z.int(), limit: z.int().min(0).nullish() })
+const Events = z.object({
+  job_id: z.int() /** Null for all. */,
+  limit: z.int().min(0).nullable().default(10),
+})
 const Selection = z.object({
   job_ids: z.array(z.int()).nullish(),
   name: z.string().nullish(),
@@ -24,9 +35,8 @@ const Selection = z.object({
   pool: z.string().nullish(),
 })
 type Selection = z.infer<typeof Selection>
-const Logs = z.object({
-  job_id: z.int().nullish(),
-  name: z.string().nullish(),
+const Chosen = z.object({ job_id: z.int().nullish(), name: z.string().nullish() })
+const Logs = Chosen.extend({
   follow: z.boolean().default(true),
   tail: z.int().min(0).nullish(),
   controller: z.boolean().default(false),
@@ -35,77 +45,134 @@ type Logs = z.infer<typeof Logs>
 
 /** Managed jobs. */
 export function jobRoutes(app: Hono<Env>, parts: Parts): void {
-  const { state, jobs, faults } = parts
+  const { state, jobs, listings } = parts
   app.post('/jobs/launch', async (c) => {
     const sent = await readBody(c, Launch)
     const { task, name } = sent.input
-    return submit(c, parts, 'jobs.launch', sent, (say) => {
-      const jobId = jobs.submit(parseTask(task, name), task, sent.raw.user)
+    return submit(c, parts, 'jobs.launch', sent, ({ say }) => {
+      const jobId = jobs.submit(parseTask(task, name, sent.input.file_mounts_blob_id), task, sent.raw.user)
       say(`Submitted managed job ${jobId}`)
-      return { job_id: [jobId], handle: 'gAROLg==' }
+      return { job_id: [jobId], handle: PICKLED_NONE }
     })
   })
   app.post('/jobs/queue/v2', async (c) => {
     const sent = await readBody(c, QueueBody)
     return submit(c, parts, 'jobs.queue_v2', sent, () => {
-      const rows = faults.take(c.req.path, ['stale']) ? faults.staleJobs : state.jobs()
-      return queueAnswer(rows, sent.input, sent.raw.user.id)
+      const userId = sent.raw.user.id
+      return queueAnswer(listings.jobs.rows(c.req.path, userId), sent.input, userId)
     })
   })
   app.post('/jobs/cancel', async (c) => {
     const sent = await readBody(c, Selection)
-    return submit(c, parts, 'jobs.cancel', sent, (say) => cancelJobs(parts, sent, say))
+    return submit(c, parts, 'jobs.cancel', sent, ({ say }) => cancelJobs(parts, sent, say))
   })
   app.post('/jobs/events', async (c) => {
     const sent = await readBody(c, Events)
     return submit(c, parts, 'jobs.events', sent, () =>
       state
-        .events(sent.input.job_id, sent.input.limit ?? 10)
+        .events(sent.input.job_id, sent.input.limit ?? Number.MAX_SAFE_INTEGER)
         .map(({ job_id: jobId, status, reason, at }) => ({
           spot_job_id: jobId,
           task_id: 0,
           new_status: status,
-          code: null,
+          code: /exit code (\d+)/.exec(reason)?.[1] ?? null,
           reason,
           timestamp: new Date(at * 1_000).toISOString().replace('Z', ''),
         })),
     )
   })
+  app.post('/jobs/download_logs', async (c) => {
+    const sent = await readBody(c, Chosen)
+    return submit(c, parts, 'jobs.download_logs', sent, () => {
+      const job = chosenJob(parts, sent.input)
+      if (!job) return {}
+      const folder = keepLogs(parts, sent.raw.user.id, `managed_jobs/${job.job_id}-${job.name}`, (rank) =>
+        jobs.folder(job, rank),
+      )
+      return { [String(job.job_id)]: folder }
+    })
+  })
+  app.post('/jobs/wait', async (c) => {
+    const sent = await readBody(c, Chosen.extend({ timeout: z.int().min(0).nullish() }))
+    return submit(c, parts, { name: 'jobs.wait', schedule: 'long' }, sent, ({ signal }) =>
+      waitForEnd(parts, sent.input, signal),
+    )
+  })
   app.post('/jobs/logs', async (c) => streamLogs(c, parts, await readBody(c, Logs)))
 }
 
-/** The exit codes of a tail, as its request tells them. */
-const TAIL_CODES: Readonly<Record<string, number>> = { SUCCEEDED: 0, CANCELLED: 103 }
+const WAIT_POLL_MS = 100
+
+async function waitForEnd(
+  parts: Parts,
+  asked: z.infer<typeof Chosen> & { timeout?: number | null | undefined },
+  signal: AbortSignal,
+): Promise<number> {
+  const untilMs = performance.now() + (asked.timeout ?? Number.POSITIVE_INFINITY) * 1_000
+  for (;;) {
+    const job = chosenJob(parts, asked)
+    if (job?.end_at !== null || performance.now() >= untilMs) return codeOf(job)
+    await sleep(WAIT_POLL_MS, undefined, { signal })
+  }
+}
+
+/** By its number, or the newest of a name, or the newest of all. */
+function chosenJob({ state }: Parts, { job_id: jobId, name }: z.infer<typeof Chosen>): JobRow | undefined {
+  return jobId == null ? state.jobs().find((row) => name == null || row.name === name) : state.job(jobId)
+}
 
 function streamLogs(c: Context<Env>, parts: Parts, sent: Sent<Logs>): Response {
   const { state } = parts
-  const { job_id: jobId, name, controller } = sent.input
-  const job = jobId == null ? state.jobs().find((row) => name == null || row.name === name) : state.job(jobId)
-  const told = Promise.withResolvers<number>()
-  submit(c, parts, 'jobs.logs', sent, () => told.promise)
-  c.header('Content-Type', 'text/plain; charset=utf-8')
-  c.header('Cache-Control', 'no-cache, no-transform')
-  c.header('X-Accel-Buffering', 'no')
-  return stream(c, async (out) => {
-    const gone = new AbortController()
-    out.onAbort(() => gone.abort())
-    const signal = AbortSignal.any([gone.signal, c.req.raw.signal, parts.closing])
-    try {
-      if (!job) await out.write(`Job ${jobId ?? name ?? ''} not found.\n`)
-      else if (controller) await out.write(controllerLog(state, job))
-      else {
-        const tail = { follow: sent.input.follow, tail: sent.input.tail || null, signal }
-        for await (const text of tailJob(state, parts.jobs, job, tail)) await out.write(text)
-      }
-    } finally {
-      told.resolve(signal.aborted ? 101 : codeOf(job && state.job(job.job_id)))
-    }
+  const { job_id: jobId, name, controller, follow, tail } = sent.input
+  const job = chosenJob(parts, { job_id: jobId, name })
+  const words = job
+    ? controller
+      ? controllerLog(state, job)
+      : undefined
+    : `Job ${jobId ?? name ?? ''} not found.\n`
+  return streamLog(c, parts, 'jobs.logs', sent, {
+    job: job && tailedJob(parts, job),
+    follow,
+    tail: tail || null,
+    code: () => codeOf(job && state.job(job.job_id)),
+    ...(words === undefined ? {} : { words }),
   })
 }
 
 function codeOf(job: JobRow | undefined): number {
-  if (!job) return 102
-  return job.end_at === null ? 101 : (TAIL_CODES[job.status] ?? 100)
+  if (!job) return TAIL_CODES.notFound
+  if (job.end_at === null) return TAIL_CODES.unfinished
+  if (job.status === 'SUCCEEDED') return TAIL_CODES.succeeded
+  return job.status === 'CANCELLED' ? TAIL_CODES.cancelled : TAIL_CODES.failed
+}
+
+function tailedJob({ state, jobs }: Parts, { job_id: jobId, name, task }: JobRow): Tailed {
+  const now = () => state.job(jobId)
+  return {
+    name,
+    numNodes: taskOf({ task }).numNodes,
+    folder: (rank) => jobs.folder({ job_id: jobId, recovery_count: now()?.recovery_count ?? 0 }, rank),
+    isWaiting: () => now()?.status === 'PENDING',
+    isOver: () => now()?.end_at !== null,
+    neverBegan: () => {
+      const job = now()
+      return (
+        `Job ${jobId} is already in terminal state ${job?.status}. For more details, run: sky jobs logs --controller ${jobId}\n` +
+        (job?.failure_reason == null ? '' : `Failure reason: ${job.failure_reason}\n`)
+      )
+    },
+    lastWords: () => {
+      const job = now()
+      const code = /exit code (\d+)/.exec(job?.failure_reason ?? '')?.[1]
+      const error =
+        job?.status === 'FAILED_SETUP'
+          ? `ERROR: Job ${jobId}'s setup failed.\n`
+          : code === undefined
+            ? ''
+            : `ERROR: Job ${jobId} failed with return code list: [${code}]\n`
+      return `${error}✓ Job finished (status: ${job?.status}).\n`
+    },
+  }
 }
 
 const controllerLog = (state: State, job: JobRow): string =>

@@ -1,40 +1,19 @@
 import { existsSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
-import { z } from 'zod'
-import {
-  endedAt,
-  forbid,
-  isNodeAlive,
-  type NodeStand,
-  signalNode,
-  standOf,
-  startedAt,
-  startNode,
-} from './node-process.ts'
-import type { JobRow, State } from './state.ts'
-import { environmentOf } from './surroundings.ts'
-import type { JobTask } from './task.ts'
+import { now } from './database.ts'
+import type { Fault, Faults } from './faults.ts'
+import { placeFiles } from './files.ts'
+import { RequestFailure } from './requests.ts'
+import { refuseInfeasible } from './resources.ts'
+import { Run, type RunStand } from './run.ts'
+import type { Settings } from './settings.ts'
+import type { Also, JobRow, State } from './state.ts'
+import { managedSurroundings } from './surroundings.ts'
+import { JobTask } from './task.ts'
 
 const TICK_MS = 50
 
-/** A job that only runs is looked at so often; when a process of our own ends, at once. */
-const RUNNING_LOOK_MS = 200
-
-/** Node processes get so long to claim their node; then they are started once more, and later given up. */
-const START_AGAIN_AFTER_MS = 2_000
-const GIVE_UP_AFTER_MS = 10_000
-
-const Task: z.ZodType<JobTask> = z.object({
-  name: z.string(),
-  numNodes: z.int(),
-  setup: z.string().nullable(),
-  run: z.string().nullable(),
-  envs: z.record(z.string(), z.string()),
-  resources: z.string(),
-  gpusPerNode: z.int(),
-})
-
-export const taskOf = (job: JobRow): JobTask => Task.parse(JSON.parse(job.task))
+export const taskOf = (job: { task: string }): JobTask => JobTask.parse(JSON.parse(job.task))
 
 export type Log = (message: string, fields?: Record<string, unknown>) => void
 
@@ -48,29 +27,35 @@ export interface JobsOptions {
 
 /** What is known of a job beside its row, in this life of the server. */
 interface Watch {
-  folders: readonly string[]
-  /** Processes of our own that have not ended: while they run, nothing has changed. */
-  children: number
-  lookAtMs: number
-  startedAtMs: number
-  givenUpAtMs: number
-  killAtMs: number | undefined
-  /** Why a process could not be started. */
-  problem: string | undefined
+  run: Run
+  /** Not before: the pretended cloud takes its time. */
+  beginAtMs: number
+  hasBegun: boolean
+  cancelledAtMs: number | undefined
+  cancelMs: number
+  /** There is no machine for it while this fault stands. */
+  shortage: Fault | undefined
 }
 
+/** Statuses of a job that has no slot yet, or none any more. */
+const WITHOUT_SLOT = new Set(['PENDING'])
+
 /**
- * Runs managed jobs as processes of this machine: a queue with slots, cancel, and the truth about how each ended.
- * Every step is written down before it is taken, so a server killed at any point goes on where it was.
+ * Runs managed jobs as processes of this machine: a queue with slots, cancel, recovery, and the truth about how each
+ * ended. Every step is written down before it is taken, so a server killed at any point goes on where it was.
  */
 export class Jobs {
   readonly #state: State
+  readonly #faults: Faults
+  readonly #settings: () => Settings
   readonly #options: JobsOptions
   readonly #watches = new Map<number, Watch>()
   #timer: NodeJS.Timeout | undefined
 
-  constructor(state: State, options: JobsOptions) {
-    this.#state = state
+  constructor(parts: { state: State; faults: Faults; settings: () => Settings }, options: JobsOptions) {
+    this.#state = parts.state
+    this.#faults = parts.faults
+    this.#settings = parts.settings
     this.#options = options
   }
 
@@ -95,7 +80,7 @@ export class Jobs {
       user_hash: user.id,
       user_name: user.name,
     })
-    setImmediate(() => this.tick())
+    this.#soon()
     return jobId
   }
 
@@ -106,23 +91,33 @@ export class Jobs {
       this.#state.change(job, { cancel_asked: 1, details: why }, why)
       this.#state.note('cancel-asked', job, why)
     }
-    const watch = this.#watches.get(job.job_id)
-    if (watch) watch.lookAtMs = 0
-    setImmediate(() => this.tick())
+    this.#watches.get(job.job_id)?.run.wake()
+    this.#soon()
     return true
   }
 
-  /** Folder of a node's files. */
-  folder(jobId: number, rank: number): string {
-    return join(this.#jobFolder(jobId), `node-${rank}`)
+  /** Takes the machine of a running job away. False when it has none. */
+  preempt(job: JobRow): boolean {
+    if (job.end_at !== null || job.status !== 'RUNNING' || job.preempt_asked === 1) return false
+    this.#state.change(job, { preempt_asked: 1 }, 'preempted')
+    this.#state.note('preempted', job, `attempt ${job.recovery_count}`)
+    this.#soon()
+    return true
+  }
+
+  /** Folder of a node's files. Each recovery has its own, as it would have another machine. */
+  folder(job: Pick<JobRow, 'job_id' | 'recovery_count'>, rank: number): string {
+    const attempt = job.recovery_count === 0 ? '' : `recovery-${job.recovery_count}`
+    return join(this.#jobFolder(job.job_id), attempt, `node-${rank}`)
   }
 
   /** Brings every job one step on. Safe at any time. */
   tick(): void {
     if (this.#timer === undefined) return
-    for (const job of this.#state.live()) if (job.status !== 'PENDING') this.#step(job, () => this.#look(job))
+    for (const job of this.#state.live())
+      if (!WITHOUT_SLOT.has(job.status)) this.#step(job, () => this.#look(job))
     const live = this.#state.live()
-    let busy = live.filter(({ status }) => status !== 'PENDING').length
+    let busy = live.filter((job) => !WITHOUT_SLOT.has(job.status) && job.end_at === null).length
     for (const job of live.filter(({ status }) => status === 'PENDING')) {
       if (job.cancel_asked === 1) this.#step(job, () => this.#end(job, 'CANCELLED', null))
       else if (busy < this.#options.slots) {
@@ -130,6 +125,10 @@ export class Jobs {
         this.#step(job, () => this.#begin(job))
       }
     }
+  }
+
+  #soon(): void {
+    setImmediate(() => this.tick())
   }
 
   /** One job's trouble (a full disk, say) must not stop the others. */
@@ -148,16 +147,28 @@ export class Jobs {
   #watch(job: JobRow): Watch {
     const known = this.#watches.get(job.job_id)
     if (known) return known
-    const nowMs = performance.now()
-    const { numNodes } = taskOf(job)
+    const task = taskOf(job)
+    const folders = Array.from({ length: task.numNodes }, (_, rank) => this.folder(job, rank))
+    const spec = (rank: number) => {
+      const folder = this.folder(job, rank)
+      const env = managedSurroundings(job, task, rank, join(folder, '..'))
+      return { folder, setup: task.setup, run: task.run ?? ':', env }
+    }
+    const run = new Run({
+      folders,
+      spec,
+      graceMs: this.#options.graceMs,
+      onProcess: (rank) => this.#state.note('process', job, `node ${rank}`),
+      onChange: () => this.#soon(),
+    })
     const watch: Watch = {
-      folders: Array.from({ length: numNodes }, (_, rank) => this.folder(job.job_id, rank)),
-      children: 0,
-      lookAtMs: nowMs,
-      startedAtMs: nowMs,
-      givenUpAtMs: nowMs + GIVE_UP_AFTER_MS,
-      killAtMs: undefined,
-      problem: undefined,
+      run,
+      beginAtMs: 0,
+      // Begun by an earlier server: its files are in their place.
+      hasBegun: run.isClaimed(),
+      cancelledAtMs: undefined,
+      cancelMs: 0,
+      shortage: undefined,
     }
     this.#watches.set(job.job_id, watch)
     return watch
@@ -168,126 +179,159 @@ export class Jobs {
     const folder = this.#jobFolder(job.job_id)
     if (existsSync(folder)) renameSync(folder, `${folder}.old-${Date.now()}`)
     this.#state.change(job, { status: 'STARTING', schedule_state: 'LAUNCHING' }, 'Job is starting')
-    this.#startNodes(job, this.#watch(job))
+    this.#launch(job, this.#watch(job))
   }
 
-  #startNodes(job: JobRow, watch: Watch): void {
+  /** Looks for a machine, which is there unless something was set to be missing, and begins. */
+  #launch(job: JobRow, watch: Watch): void {
     const task = taskOf(job)
-    watch.startedAtMs = performance.now()
-    for (const [rank, folder] of watch.folders.entries()) {
-      if (standOf(folder).kind !== 'unclaimed') continue
-      const spec = { folder, setup: task.setup, run: task.run ?? ':', env: environmentOf(job, task, rank) }
-      this.#state.note('process', job, `node ${rank}`)
-      watch.children += 1
-      try {
-        startNode(spec, (error) => this.#childEnded(watch, error))
-      } catch (error) {
-        this.#childEnded(watch, error instanceof Error ? error : new Error('unknown'))
-      }
+    try {
+      refuseInfeasible(task.demand, task.numNodes, this.#settings())
+      if (this.#faults.takeFor(job.name, 'no-resource'))
+        return this.#end(
+          job,
+          'FAILED_NO_RESOURCE',
+          `Failed to provision all possible resources for ${job.name}.`,
+        )
+      watch.shortage ??= this.#faults.takeFor(job.name, 'no-capacity')
+      if (watch.shortage && this.#faults.stands(watch.shortage)) return this.#waitForCapacity(job)
+      placeFiles(task, this.#options.home, job.user_hash, join(this.folder(job, 0), '..'))
+    } catch (error) {
+      if (!(error instanceof RequestFailure)) throw error
+      return this.#end(job, 'FAILED_PRECHECKS', `[sky.exceptions.${error.type}] ${error.message}`)
     }
+    watch.hasBegun = true
+    if (job.details !== null) this.#state.change(job, { details: null }, '')
+    return watch.run.begin()
   }
 
-  #childEnded(watch: Watch, error?: Error): void {
-    watch.children -= 1
-    watch.lookAtMs = 0
-    if (error) watch.problem = error.message
-    setImmediate(() => this.tick())
+  #waitForCapacity(job: JobRow): void {
+    const details = 'Launching (pending: Resources; waiting for a machine)'
+    if (job.details !== details) this.#state.change(job, { details }, details)
   }
 
   #look(job: JobRow): void {
     const watch = this.#watch(job)
-    const nowMs = performance.now()
-    if (nowMs < watch.lookAtMs) return
+    if (job.end_at !== null) return this.#afterwards(job)
     if (job.cancel_asked === 1) return this.#cancelling(job, watch)
-    const stands = watch.folders.map(standOf)
-    if (stands.some(({ kind }) => kind === 'unclaimed')) this.#lookForClaims(job, watch)
-    else if (job.status === 'STARTING' && watch.folders.every((folder) => startedAt(folder) !== undefined))
-      this.#running(job, watch)
-    else if (this.#lookForEnd(job, watch, stands)) return
-    else if (job.status === 'RUNNING') watch.lookAtMs = nowMs + RUNNING_LOOK_MS
+    if (job.preempt_asked === 1) return this.#loseMachine(job, watch)
+    if (job.status === 'RECOVERING' && performance.now() < watch.beginAtMs) return undefined
+    if (job.status !== 'RUNNING' && !watch.hasBegun) return this.#launch(job, watch)
+    return this.#follow(job, watch, watch.run.look())
   }
 
-  #running(job: JobRow, watch: Watch): void {
-    const startAt = Math.max(...watch.folders.map((folder) => startedAt(folder) ?? 0))
+  #follow(job: JobRow, watch: Watch, stand: RunStand): void {
+    const startAt = job.status === 'RUNNING' ? undefined : watch.run.startAt()
+    if (startAt !== undefined) return this.#running(job, startAt)
+    switch (stand.kind) {
+      case 'ended':
+        return this.#ended(job, stand)
+      case 'lost':
+        return this.#end(job, 'FAILED', stand.why)
+      case 'not-started':
+        return this.#end(job, 'FAILED', `The process of the job could not be started: ${stand.why}`)
+      case 'running':
+        if (this.#faults.takeFor(job.name, 'preempt')) this.preempt(job)
+        return undefined
+      case 'starting':
+      case 'setting-up':
+      case 'clearing':
+        return undefined
+    }
+  }
+
+  #running(job: JobRow, startAt: number): void {
+    const isRecovery = job.status === 'RECOVERING'
     this.#state.change(
       job,
-      { status: 'RUNNING', schedule_state: 'ALIVE', start_at: startAt },
-      'Job has started',
+      {
+        status: 'RUNNING',
+        schedule_state: 'ALIVE',
+        start_at: job.start_at ?? startAt,
+        last_recovered_at: startAt,
+      },
+      isRecovery ? 'Job has recovered' : 'Job has started',
     )
     // It may be over already.
-    setImmediate(() => this.tick())
+    this.#soon()
   }
 
-  /** Written down but not begun: the server ended in between, or the process has not come that far. */
-  #lookForClaims(job: JobRow, watch: Watch): void {
-    const nowMs = performance.now()
-    if (watch.problem !== undefined || nowMs >= watch.givenUpAtMs) {
-      watch.folders.forEach(forbid)
-      // From here on no process of this job can begin; those that have begun are ended.
-      const why = watch.problem ?? 'it did not begin in time'
-      if (this.#isCleared(watch))
-        this.#end(job, 'FAILED', `The process of the job could not be started: ${why}`)
-    } else if (nowMs - watch.startedAtMs > START_AGAIN_AFTER_MS || watch.children === 0)
-      this.#startNodes(job, watch)
+  #ended(job: JobRow, { phase, code }: { phase: 'setup' | 'run'; code: number }): void {
+    const also = { effect: 'process-ended', detail: `${phase} ${code}` }
+    if (code === 0) return this.#end(job, 'SUCCEEDED', null, also)
+    const { recovery } = taskOf(job)
+    const isFree = phase === 'run' && recovery.exitCodes.includes(code)
+    if (isFree || job.restart_count < recovery.maxRestarts)
+      return this.#recover(
+        job,
+        { restart_count: job.restart_count + (isFree ? 0 : 1) },
+        `Job exited with exit code ${code}: it is begun again`,
+        also,
+      )
+    return this.#end(job, ...verdictOf(job.job_id, { phase, code }), also)
   }
 
-  /** True when the job ends, or has ended. */
-  #lookForEnd(job: JobRow, watch: Watch, stands: readonly NodeStand[]): boolean {
-    const failed = stands.filter((stand) => stand.kind === 'ended').find(({ code }) => code !== 0)
-    const isLost = stands.some(({ kind }) => kind === 'lost')
-    if (!failed && !isLost && stands.some(({ kind }) => kind !== 'ended')) return false
-    // What the command left behind in its group goes with the job, as it would with a machine of the cloud.
-    if (!this.#isCleared(watch)) return true
-    if (failed) this.#end(job, ...verdictOf(job.job_id, failed))
-    else if (isLost)
-      this.#end(job, 'FAILED', watch.problem === undefined ? LOST : `${LOST} (${watch.problem})`)
-    else this.#end(job, 'SUCCEEDED', null)
-    return true
+  #loseMachine(job: JobRow, watch: Watch): void {
+    if (watch.run.destroy())
+      this.#recover(job, { preempt_asked: 0 }, 'Cluster is preempted or failed. Recovering...')
+  }
+
+  #recover(job: JobRow, change: Partial<JobRow>, why: string, also?: Also): void {
+    this.#watches.delete(job.job_id)
+    const recovered = { ...job, ...change, recovery_count: job.recovery_count + 1 }
+    this.#state.change(
+      job,
+      {
+        ...change,
+        status: 'RECOVERING',
+        recovery_count: recovered.recovery_count,
+        details: `Recovering: ${why}`,
+      },
+      why,
+      also,
+    )
+    this.#watch(recovered).beginAtMs = performance.now() + this.#settings().recoveryMs
   }
 
   #cancelling(job: JobRow, watch: Watch): void {
+    if (watch.cancelledAtMs === undefined) {
+      const slow = this.#faults.takeFor(job.name, 'slow-cancel')
+      watch.cancelledAtMs = performance.now()
+      watch.cancelMs = Math.max(slow?.delayMs ?? 0, this.#settings().cancellingMs)
+    }
     if (job.status !== 'CANCELLING')
       this.#state.change(job, { status: 'CANCELLING' }, job.details ?? 'Cancellation requested')
-    watch.folders.forEach(forbid)
-    if (this.#isCleared(watch)) this.#end(job, 'CANCELLED', null)
+    const isTime = performance.now() >= watch.cancelledAtMs + watch.cancelMs
+    if (isTime && watch.run.stop()) this.#end(job, 'CANCELLED', null)
   }
 
-  /** Asks what is left of the job's groups to end, first politely. True when nothing is left. */
-  #isCleared(watch: Watch): boolean {
-    const left = watch.folders.filter(isNodeAlive)
-    if (left.length === 0) return true
-    if (watch.killAtMs === undefined) {
-      watch.killAtMs = performance.now() + this.#options.graceMs
-      for (const folder of left) signalNode(folder, 'SIGTERM')
-    } else if (performance.now() >= watch.killAtMs) {
-      for (const folder of left) signalNode(folder, 'SIGKILL')
-    }
-    return false
-  }
-
-  #end(job: JobRow, status: string, failureReason: string | null): void {
-    const folders = this.#watches.get(job.job_id)?.folders ?? []
-    const ends = folders.map(endedAt).filter((end) => end !== undefined)
-    // What ended while no server looked is told with the time when it did.
-    const endAt = status === 'CANCELLED' || ends.length === 0 ? Date.now() / 1_000 : Math.max(...ends)
-    this.#watches.delete(job.job_id)
+  #end(job: JobRow, status: string, failureReason: string | null, also?: Also): void {
+    const isCancelled = status === 'CANCELLED'
+    const isLate = this.#settings().doneLagMs > 0
     this.#state.change(
       job,
       {
         status,
-        schedule_state: 'DONE',
-        end_at: endAt,
+        schedule_state: isLate && job.status !== 'PENDING' ? 'ALIVE' : 'DONE',
+        // What ended while no server looked is told with the time when it did.
+        end_at: (isCancelled ? undefined : this.#watches.get(job.job_id)?.run.endAt()) ?? now(),
         failure_reason: failureReason,
         details: failureReason === null ? null : `Failure: ${failureReason}`,
       },
-      failureReason ?? `Job has ${status === 'CANCELLED' ? 'been cancelled' : 'succeeded'}`,
+      failureReason ?? `Job has ${isCancelled ? 'been cancelled' : 'succeeded'}`,
+      also,
     )
-    setImmediate(() => this.tick())
+    this.#watches.delete(job.job_id)
+    this.#soon()
+  }
+
+  /** The status is the last one; the cluster of the job is still to go. */
+  #afterwards(job: JobRow): void {
+    if (now() < (job.end_at ?? 0) + this.#settings().doneLagMs / 1_000) return
+    this.#watches.delete(job.job_id)
+    this.#state.change(job, { schedule_state: 'DONE' }, 'The cluster of the job is gone')
   }
 }
-
-const LOST =
-  'The process of the job is gone and left no exit code: it was killed from outside, or the machine restarted'
 
 function verdictOf(
   jobId: number,

@@ -16,7 +16,7 @@ printf '%s\\n%s\\n%s\\n' "$$" "$boot" "$stat" > "$1/claim.$$" || exit 1
 ln "$1/claim.$$" "$1/claim" 2>/dev/null || { rm -f "$1/claim.$$"; exit 0; }
 finish() { echo "$1 $2" > "$3/exit.new" && mv "$3/exit.new" "$3/exit"; exit 0; }
 shell=$(command -v bash || echo sh)
-cd "$1/../work" || finish run 1 "$1"
+cd "$2" || finish run 1 "$1"
 if [ -f "$1/setup.sh" ]; then
   "$shell" "$1/setup.sh"; code=$?
   [ $code -eq 0 ] || finish setup $code "$1"
@@ -32,6 +32,8 @@ export interface NodeSpec {
   setup: string | null
   run: string
   env: Record<string, string>
+  /** The working directory; `work` beside the node's folder unless it is given. */
+  directory?: string
 }
 
 /** How a node stands. `unclaimed`: no process has begun it; `lost`: its process is gone without a word. */
@@ -45,12 +47,13 @@ export type NodeStand =
  */
 export function startNode(spec: NodeSpec, onExit: (error?: Error) => void): void {
   mkdirSync(spec.folder, { recursive: true })
-  mkdirSync(join(spec.folder, '..', 'work'), { recursive: true })
+  const directory = spec.directory ?? join(spec.folder, '..', 'work')
+  mkdirSync(directory, { recursive: true })
   if (spec.setup !== null) writeScript(join(spec.folder, 'setup.sh'), spec.setup)
   writeScript(join(spec.folder, 'run.sh'), spec.run)
   const log = openSync(logOf(spec.folder), 'a')
   try {
-    const child = spawn('sh', ['-c', WRAPPER, 'skypilot-node', spec.folder], {
+    const child = spawn('sh', ['-c', WRAPPER, 'skypilot-node', spec.folder, directory], {
       detached: true,
       stdio: ['ignore', log, log],
       env: spec.env,

@@ -45,7 +45,7 @@ export function queueAnswer(jobs: readonly JobRow[], query: QueueBody, userId: s
 }
 
 const FILTERS: ReadonlyArray<(job: JobRow, query: QueueBody) => boolean> = [
-  (job, { skip_finished: skip }) => !skip || job.schedule_state !== 'DONE',
+  (job, { skip_finished: skip }) => !skip || job.end_at === null,
   (job, { job_ids: ids }) => ids == null || ids.includes(job.job_id),
   (job, { name_match: part }) => part == null || like(job.name, part),
   (job, { user_match: part }) => part == null || like(job.user_name, part),
@@ -94,7 +94,7 @@ function recordOf(job: JobRow): Record<string, unknown> {
     region: 'this-machine',
     zone: null,
     infra: INFRA,
-    recovery_count: 0,
+    recovery_count: job.recovery_count,
     details: job.details,
     failure_reason: job.failure_reason,
     user_name: job.user_name,
@@ -104,7 +104,7 @@ function recordOf(job: JobRow): Record<string, unknown> {
     end_at: job.end_at,
     user_yaml: job.yaml,
     entrypoint: '',
-    last_recovered_at: job.start_at,
+    last_recovered_at: job.last_recovered_at ?? job.start_at,
     run_timestamp: taskIdOf(job).replace('sky-managed-', 'sky-').split('_')[0],
     cluster_name_on_cloud: `${job.name}-${job.job_id}`,
   }

@@ -1,7 +1,9 @@
 import type { Hono } from 'hono'
+import { stream } from 'hono/streaming'
 import { z } from 'zod'
 import { type Env, type Parts, readBody, submit } from './exchange.ts'
-import type { RequestRecord } from './requests.ts'
+import { PICKLED_NONE } from './pickle.ts'
+import { isOver, type RequestRecord } from './requests.ts'
 
 /** The bookkeeping of requests. */
 export function requestRoutes(app: Hono<Env>, parts: Parts): void {
@@ -13,7 +15,7 @@ export function requestRoutes(app: Hono<Env>, parts: Parts): void {
     if (another) return c.json({ detail: `Multiple requests found for prefix '${asked}'` }, 400)
     await requests.ended(record.request_id, AbortSignal.any([c.req.raw.signal, parts.closing]))
     // The real server sends pickles of its own here.
-    const payload = { ...record, entrypoint: 'gAROLg==', request_body: 'gAROLg==', user_name: null }
+    const payload = { ...record, entrypoint: PICKLED_NONE, request_body: PICKLED_NONE, user_name: null }
     return record.status === 'FAILED' ? c.json({ detail: payload }, 500) : c.json(payload)
   })
   app.get('/api/status', (c) => {
@@ -29,17 +31,15 @@ export function requestRoutes(app: Hono<Env>, parts: Parts): void {
     const asked = c.req.query('request_id')
     const [record] = asked === undefined ? requests.list() : requests.find(asked)
     if (!record) return c.json({ detail: `Request '${asked ?? ''}' not found` }, 404)
-    if (c.req.query('follow') !== 'false')
-      await requests.ended(record.request_id, AbortSignal.any([c.req.raw.signal, parts.closing]))
+    const follow = c.req.query('follow')?.toLowerCase() !== 'false'
     c.header('X-SkyPilot-Stream-Request-ID', record.request_id)
     c.header('X-Accel-Buffering', 'no')
     c.header('Cache-Control', 'no-cache, no-transform')
-    return c.text(
-      requests
-        .logOf(record.request_id)
-        .map((line) => `${line}\n`)
-        .join(''),
-    )
+    c.header('Content-Type', 'text/plain; charset=utf-8')
+    return stream(c, async (out) => {
+      const signal = AbortSignal.any([c.req.raw.signal, parts.closing])
+      for await (const text of requests.log(record.request_id, follow, signal)) await out.write(text)
+    })
   })
   app.post('/api/cancel', async (c) => {
     const sent = await readBody(c, z.object({ request_ids: z.array(z.string()).nullish() }))
@@ -57,7 +57,7 @@ function select({ requests }: Parts, query: URLSearchParams): RequestRecord[] {
   const isAll = query.get('all_status')?.toLowerCase() === 'true'
   return requests
     .list()
-    .filter(({ status }) => isAll || status === 'PENDING' || status === 'RUNNING')
+    .filter((record) => isAll || !isOver(record))
     .filter(({ cluster_name: name }) => cluster === null || name === cluster)
 }
 

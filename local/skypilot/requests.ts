@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto'
+import { Lane } from './lane.ts'
+import { pickled } from './pickle.ts'
 
 /** A request that fails the way SkyPilot's own do: with the name of an exception and its text. */
 export class RequestFailure extends Error {
@@ -10,7 +12,7 @@ export class RequestFailure extends Error {
   }
 }
 
-type Status = 'PENDING' | 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'CANCELLED'
+type Status = 'PENDING' | 'RUNNING' | 'WAITING' | 'SUCCEEDED' | 'FAILED' | 'CANCELLED'
 
 /** One entry of the request table, under SkyPilot's own names. Times are seconds since the epoch. */
 export interface RequestRecord {
@@ -27,17 +29,30 @@ export interface RequestRecord {
   schedule_type: 'short' | 'long'
   user_name: string | null
   cluster_name: string | null
-  status_msg: null
+  status_msg: string | null
   should_retry: boolean
   finished_at: number | null
-  file_mounts_blob_id: null
+  file_mounts_blob_id: string | null
 }
 
 interface Entry {
   record: RequestRecord
   done: PromiseWithResolvers<void>
+  cancelled: AbortController
   log: string[]
+  /** Called at each line of the log, and at the end. */
+  readers: Set<() => void>
   isRead: boolean
+}
+
+/** What a piece of work can do with its request. */
+export interface Work {
+  id: string
+  say: (line: string) => void
+  /** Aborted when the request is cancelled. */
+  signal: AbortSignal
+  /** Waits for something without a worker: the request is WAITING, and another may run. */
+  wait: (why: string, until: Promise<void>) => Promise<void>
 }
 
 export interface Submission {
@@ -45,9 +60,11 @@ export interface Submission {
   body: Record<string, unknown>
   user: { id: string; name: string }
   clusterName: string | null
+  /** LONG ones run a few at a time. */
+  schedule: 'short' | 'long'
   /** Wait so long before the effect. A request can be cancelled until then. */
   holdMs: number
-  work: (say: (line: string) => void) => unknown
+  work: (work: Work) => unknown
   /** Only looks. Its result may be large and is forgotten sooner. */
   isRead?: boolean
 }
@@ -55,14 +72,23 @@ export interface Submission {
 const KEPT_MAX = 5_000
 const READS_KEPT_MAX = 500
 const READS_CHARS_MAX = 32 * 1024 * 1024
+const LOG_LINES_MAX = 10_000
 
 /** The request table. Like the real one it is forgotten at every start, and that says nothing about the work. */
 export class RequestTable {
   readonly #entries = new Map<string, Entry>()
+  readonly #long: Lane
+  readonly #working = new Set<Promise<void>>()
+
+  /** `longMax` says how many LONG requests run at once. */
+  constructor(longMax: () => number) {
+    this.#long = new Lane(longMax)
+  }
 
   /** Takes a piece of work in and returns its id at once. */
   submit(given: Submission): string {
     const id = randomUUID()
+    const blobId = given.body['file_mounts_blob_id']
     const record: RequestRecord = {
       request_id: id,
       name: given.name,
@@ -74,18 +100,25 @@ export class RequestTable {
       return_value: 'null',
       error: 'null',
       pid: process.pid,
-      schedule_type: 'short',
+      schedule_type: given.schedule,
       user_name: given.user.name,
       cluster_name: given.clusterName,
       status_msg: null,
       should_retry: false,
       finished_at: null,
-      file_mounts_blob_id: null,
+      file_mounts_blob_id: typeof blobId === 'string' ? blobId : null,
     }
-    const entry: Entry = { record, done: Promise.withResolvers(), log: [], isRead: given.isRead ?? false }
+    const entry: Entry = {
+      record,
+      done: Promise.withResolvers(),
+      cancelled: new AbortController(),
+      log: [],
+      readers: new Set(),
+      isRead: given.isRead ?? false,
+    }
     this.#entries.set(id, entry)
     this.#forgetOldest()
-    setTimeout(() => void this.#run(entry, given), given.holdMs)
+    setTimeout(() => this.#begin(entry, given), given.holdMs)
     return id
   }
 
@@ -103,9 +136,7 @@ export class RequestTable {
   async ended(id: string, signal: AbortSignal): Promise<void> {
     const entry = this.#entries.get(id)
     if (!entry || isOver(entry.record)) return
-    const gone = Promise.withResolvers<void>()
-    signal.addEventListener('abort', () => gone.resolve(), { once: true })
-    await Promise.race([entry.done.promise, gone.promise])
+    await Promise.race([entry.done.promise, aborted(signal)])
   }
 
   /** Newest first. */
@@ -113,8 +144,19 @@ export class RequestTable {
     return [...this.#entries.values()].map(({ record }) => record).toReversed()
   }
 
-  logOf(id: string): readonly string[] {
-    return this.#entries.get(id)?.log ?? []
+  /** The request's own log, as it grows, until the request ends. */
+  async *log(id: string, follow: boolean, signal: AbortSignal): AsyncIterable<string> {
+    const entry = this.#entries.get(id)
+    if (!entry) return
+    for (let at = 0; ;) {
+      const isLast = !follow || isOver(entry.record)
+      const lines = entry.log.slice(at)
+      at += lines.length
+      if (lines.length > 0) yield lines.map((line) => `${line}\n`).join('')
+      if (isLast || signal.aborted) return
+      // Something may have been said, or it may have ended, while the lines were taken.
+      if (entry.log.length === at && !isOver(entry.record)) await this.#nextLine(entry, signal)
+    }
   }
 
   /** Cancels what has not ended, and says which those were. What was done so far stays done. */
@@ -123,32 +165,86 @@ export class RequestTable {
       const entry = this.#entries.get(id)
       if (!entry || isOver(entry.record)) return []
       this.#end(entry, 'CANCELLED')
+      entry.cancelled.abort(new Error('cancelled'))
       return [id]
     })
   }
 
-  async #run(entry: Entry, given: Submission): Promise<void> {
+  /** Cancels what is active for a cluster, but for one request. */
+  cancelFor(clusterName: string, exceptId: string): string[] {
+    const active = this.list().filter(
+      (record) => record.cluster_name === clusterName && record.request_id !== exceptId && !isOver(record),
+    )
+    return this.cancel(active.map(({ request_id: id }) => id))
+  }
+
+  /** Gives up what has not ended; nothing of it writes anything afterwards. */
+  async close(): Promise<void> {
+    this.cancel([...this.#entries.keys()])
+    await Promise.allSettled(this.#working)
+  }
+
+  async #nextLine(entry: Entry, signal: AbortSignal): Promise<void> {
+    const line = Promise.withResolvers<void>()
+    entry.readers.add(line.resolve)
+    await Promise.race([line.promise, aborted(signal)])
+    entry.readers.delete(line.resolve)
+  }
+
+  #begin(entry: Entry, given: Submission): void {
     if (isOver(entry.record)) return
-    entry.record.status = 'RUNNING'
+    const working = this.#run(entry, given).finally(() => this.#working.delete(working))
+    this.#working.add(working)
+  }
+
+  async #run(entry: Entry, given: Submission): Promise<void> {
+    const isLong = given.schedule === 'long'
+    const { signal } = entry.cancelled
+    let hasPlace = false
+    const enter = async () => {
+      if (isLong) await this.#long.enter(signal)
+      hasPlace = isLong
+      if (!isOver(entry.record)) entry.record.status = 'RUNNING'
+    }
+    const leave = () => {
+      if (hasPlace) this.#long.leave()
+      hasPlace = false
+    }
+    const wait = async (why: string, until: Promise<void>) => {
+      leave()
+      if (!isOver(entry.record)) Object.assign(entry.record, { status: 'WAITING', status_msg: why })
+      await until
+      await enter()
+      entry.record.status_msg = null
+    }
     try {
-      const value = (await given.work((line) => entry.log.push(line))) ?? null
+      await enter()
+      if (isOver(entry.record)) return
+      const say = (line: string) => this.#say(entry, line)
+      const value = (await given.work({ id: entry.record.request_id, say, signal, wait })) ?? null
       // A cancelled request has no result, whatever it did.
       if (isOver(entry.record)) return
       entry.record.return_value = JSON.stringify(value)
       this.#end(entry, 'SUCCEEDED')
     } catch (error) {
       if (isOver(entry.record)) return
-      const type = error instanceof RequestFailure ? error.type : 'RuntimeError'
-      const message = error instanceof Error ? error.message : String(error)
-      entry.record.error = JSON.stringify({ object: '', type, message })
+      entry.record.error = JSON.stringify(describeError(error))
       this.#end(entry, 'FAILED')
+    } finally {
+      leave()
     }
+  }
+
+  #say(entry: Entry, line: string): void {
+    if (entry.log.length < LOG_LINES_MAX) entry.log.push(line)
+    for (const wake of entry.readers) wake()
   }
 
   #end(entry: Entry, status: Status): void {
     entry.record.status = status
     entry.record.finished_at = Date.now() / 1_000
     entry.done.resolve()
+    for (const wake of entry.readers) wake()
   }
 
   /** The oldest go first. What only looked is soon of no use, and would fill the memory. */
@@ -170,4 +266,30 @@ export class RequestTable {
   }
 }
 
-const isOver = ({ status }: RequestRecord): boolean => !['PENDING', 'RUNNING'].includes(status)
+/** Attributes that an exception of SkyPilot cannot do without when its client makes it anew. */
+const ATTRIBUTES: Readonly<Record<string, Record<string, null>>> = {
+  ClusterNotUpError: { cluster_status: null },
+}
+
+function describeError(error: unknown): { object: string; type: string; message: string } {
+  const type = error instanceof RequestFailure ? error.type : 'RuntimeError'
+  const message = error instanceof Error ? error.message : String(error)
+  const object = pickled({
+    type,
+    message,
+    args: [message],
+    attributes: ATTRIBUTES[type] ?? {},
+    stacktrace: null,
+  })
+  return { object, type, message }
+}
+
+export const isOver = ({ status }: Pick<RequestRecord, 'status'>): boolean =>
+  !['PENDING', 'RUNNING', 'WAITING'].includes(status)
+
+function aborted(signal: AbortSignal): Promise<void> {
+  const gone = Promise.withResolvers<void>()
+  if (signal.aborted) gone.resolve()
+  else signal.addEventListener('abort', () => gone.resolve(), { once: true })
+  return gone.promise
+}

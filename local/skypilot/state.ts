@@ -1,13 +1,7 @@
-import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
-import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import { z } from 'zod'
+import { type Database, now } from './database.ts'
 
 const SCHEMA = `
-  -- One server at a time: the lock ends with the process that holds it, however that ends.
-  pragma locking_mode = exclusive;
-  pragma journal_mode = wal;
-  pragma synchronous = full;
   create table if not exists job (
     job_id integer primary key autoincrement,
     name text not null,
@@ -29,11 +23,15 @@ const SCHEMA = `
     job_id integer not null, status text not null, reason text not null, at real not null
   ) strict;
   create index if not exists event_of_job on event (job_id);
-  -- What really happened, in order: the ground truth that tests compare with.
-  create table if not exists ledger (
-    seq integer primary key autoincrement, at real not null, effect text not null, job_id integer, name text, detail text
-  ) strict;
 `
+
+/** Came later than the table. */
+const LATER_COLUMNS = [
+  ['recovery_count', 'integer not null default 0'],
+  ['restart_count', 'integer not null default 0'],
+  ['last_recovered_at', 'real'],
+  ['preempt_asked', 'integer not null default 0'],
+] as const
 
 const JobRow = z.object({
   job_id: z.int(),
@@ -50,69 +48,47 @@ const JobRow = z.object({
   cancel_asked: z.int(),
   user_hash: z.string(),
   user_name: z.string(),
+  /** How often it was begun again: each time in a new folder. */
+  recovery_count: z.int(),
+  /** How many of these were for errors of its own. */
+  restart_count: z.int(),
+  last_recovered_at: z.number().nullable(),
+  preempt_asked: z.int(),
 })
 /** A managed job. Times are seconds since the epoch, as in SkyPilot. */
 export type JobRow = z.infer<typeof JobRow>
 
 const EventRow = z.object({ job_id: z.int(), status: z.string(), reason: z.string(), at: z.number() })
-const LedgerRow = z.object({
-  seq: z.int(),
-  at: z.number(),
-  effect: z.string(),
-  job_id: z.int().nullable(),
-  name: z.string().nullable(),
-  detail: z.string().nullable(),
-})
 
 type JobChange = Partial<
-  Pick<
-    JobRow,
-    'status' | 'schedule_state' | 'start_at' | 'end_at' | 'failure_reason' | 'details' | 'cancel_asked'
-  >
+  Omit<JobRow, 'job_id' | 'name' | 'task' | 'yaml' | 'submitted_at' | 'user_hash' | 'user_name'>
 >
 
-const now = (): number => Date.now() / 1_000
+/** One more line of the ledger, written together with a change. */
+export interface Also {
+  effect: string
+  detail: string
+}
 
-/** The durable part of the server: jobs, their time lines, and the ledger of effects. One process writes it. */
+/** Managed jobs and their time lines. */
 export class State {
-  readonly #db: DatabaseSync
+  readonly #database: Database
+  readonly #onChange: () => void
   /** Asked for many times a second, and changed seldom. */
   #live: JobRow[] | undefined
 
-  constructor(home: string) {
-    mkdirSync(home, { recursive: true, mode: 0o700 })
-    this.#db = new DatabaseSync(join(home, 'skypilot.db'), { timeout: 1_000 })
-    try {
-      this.#db.exec(SCHEMA)
-    } catch (error) {
-      this.#db.close()
-      throw new Error(`cannot use ${home}: does another server run there?`, { cause: error })
-    }
-  }
-
-  close(): void {
-    this.#db.close()
-  }
-
-  /** Writes all of it or nothing. */
-  #together<T>(work: () => T): T {
-    this.#live = undefined
-    this.#db.exec('begin immediate')
-    try {
-      const result = work()
-      this.#db.exec('commit')
-      return result
-    } catch (error) {
-      // A full disk may have ended the transaction already.
-      if (this.#db.isTransaction) this.#db.exec('rollback')
-      throw error
-    }
+  /** `onChange` is called before each change. */
+  constructor(database: Database, onChange: () => void) {
+    this.#database = database
+    this.#onChange = onChange
+    database.define(SCHEMA)
+    for (const [column, type] of LATER_COLUMNS) database.addColumn('job', column, type)
   }
 
   /** Takes a job in, to wait for its turn. */
   addJob(given: Pick<JobRow, 'name' | 'task' | 'yaml' | 'user_hash' | 'user_name'>): number {
     return this.#together(() => {
-      const { lastInsertRowid } = this.#run(
+      const { lastInsertRowid } = this.#database.run(
         `insert into job (name, task, yaml, status, schedule_state, submitted_at, user_hash, user_name)
          values (?, ?, ?, 'PENDING', 'WAITING', ?, ?, ?)`,
         given.name,
@@ -123,46 +99,55 @@ export class State {
         given.user_name,
       )
       const jobId = Number(lastInsertRowid)
-      this.#run('insert into event values (?, ?, ?, ?)', jobId, 'PENDING', 'Job has been submitted', now())
-      this.#note('submitted', jobId, given.name)
+      this.#addEvent(jobId, 'PENDING', 'Job submitted to queue')
+      this.#database.note({ effect: 'submitted', name: given.name, jobId })
       return jobId
     })
   }
 
   /** Changes a job; a new status is also a line of its time line and of the ledger. */
-  change(job: Pick<JobRow, 'job_id' | 'name'>, change: JobChange, reason: string): void {
+  change(job: Pick<JobRow, 'job_id' | 'name'>, change: JobChange, reason: string, also?: Also): void {
     const columns = Object.entries(change).filter(([, value]) => value !== undefined)
     const sets = columns.map(([column]) => `${column} = ?`).join(', ')
     this.#together(() => {
-      this.#run(`update job set ${sets} where job_id = ?`, ...columns.map(([, value]) => value), job.job_id)
+      if (also) this.note(also.effect, job, also.detail)
+      this.#database.run(
+        `update job set ${sets} where job_id = ?`,
+        ...columns.map(([, value]) => value),
+        job.job_id,
+      )
       if (change.status === undefined) return
-      this.#run('insert into event values (?, ?, ?, ?)', job.job_id, change.status, reason, now())
-      this.#note(change.status.toLowerCase(), job.job_id, job.name, reason)
+      this.#addEvent(job.job_id, change.status, reason)
+      this.note(change.status.toLowerCase(), job, reason)
     })
   }
 
   /** One more line of the ledger. */
   note(effect: string, job: Pick<JobRow, 'job_id' | 'name'>, detail: string): void {
-    this.#together(() => this.#note(effect, job.job_id, job.name, detail))
+    this.#database.note({ effect, name: job.name, jobId: job.job_id, detail })
   }
 
   job(jobId: number): JobRow | undefined {
-    return this.#rows(JobRow, 'select * from job where job_id = ?', jobId)[0]
+    return this.#database.rows(JobRow, 'select * from job where job_id = ?', jobId)[0]
   }
 
   /** Newest first. */
   jobs(): JobRow[] {
-    return this.#rows(JobRow, 'select * from job order by job_id desc')
+    return this.#database.rows(JobRow, 'select * from job order by job_id desc')
   }
 
-  /** Jobs that are not over, oldest first: the order of the queue. */
+  /** Jobs that are not done, oldest first: the order of the queue. */
   live(): readonly JobRow[] {
-    this.#live ??= this.#rows(JobRow, "select * from job where schedule_state <> 'DONE' order by job_id")
+    this.#live ??= this.#database.rows(
+      JobRow,
+      "select * from job where schedule_state <> 'DONE' order by job_id",
+    )
     return this.#live
   }
 
+  /** Newest first. */
   events(jobId: number, limit: number): Array<z.infer<typeof EventRow>> {
-    return this.#rows(
+    return this.#database.rows(
       EventRow,
       'select * from event where job_id = ? order by rowid desc limit ?',
       jobId,
@@ -170,29 +155,13 @@ export class State {
     )
   }
 
-  ledger(): Array<z.infer<typeof LedgerRow>> {
-    return this.#rows(LedgerRow, 'select * from ledger order by seq')
+  #addEvent(jobId: number, status: string, reason: string): void {
+    this.#database.run('insert into event values (?, ?, ?, ?)', jobId, status, reason, now())
   }
 
-  #note(effect: string, jobId: number, name: string, detail: string | null = null): void {
-    this.#run(
-      'insert into ledger (at, effect, job_id, name, detail) values (?, ?, ?, ?, ?)',
-      now(),
-      effect,
-      jobId,
-      name,
-      detail,
-    )
-  }
-
-  #run(sql: string, ...values: SQLInputValue[]) {
-    return this.#db.prepare(sql).run(...values)
-  }
-
-  #rows<T>(schema: z.ZodType<T>, sql: string, ...values: SQLInputValue[]): T[] {
-    return this.#db
-      .prepare(sql)
-      .all(...values)
-      .map((row) => schema.parse(row))
+  #together<T>(work: () => T): T {
+    this.#onChange()
+    this.#live = undefined
+    return this.#database.together(work)
   }
 }

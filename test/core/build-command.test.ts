@@ -8,6 +8,7 @@ import type { Command, Spec } from '../../core/spec.ts'
 import { parse } from 'yaml'
 
 const spec = (over: Partial<Spec> = {}): Spec => ({
+  executor: 'managed',
   command: { form: 'launcher', baseCommand: 'lt', toolPath: null, gitBranch: null },
   flags: {},
   nodes: 1,

@@ -157,6 +157,49 @@ describe('the console in a browser', () => {
     await page.close()
   })
 
+  test('hands off and on again, deleted and brought back: each on the page that shows it', async () => {
+    const page = await open()
+    await create(page, 'handled', 'sleep 600')
+    await status(page, 'running').waitFor()
+    await page.getByRole('button', { name: 'Hold handled' }).click()
+    await page.locator('.headline .tag', { hasText: 'held' }).waitFor()
+    await page.getByRole('button', { name: 'Release handled' }).click()
+    await page.locator('.headline .tag', { hasText: 'running' }).waitFor()
+    await page.getByText('Delete', { exact: true }).click()
+    await page.getByRole('button', { name: 'Delete handled' }).click()
+    await page.getByText('handled is deleted').waitFor()
+    await page.getByRole('button', { name: 'Undelete handled' }).click()
+    await page.getByRole('heading', { name: 'handled', exact: true }).waitFor()
+    // Whether the clean-up was still going on or over, nothing runs and it can be started again.
+    await page.getByRole('button', { name: 'Run again' }).click()
+    await status(page, 'running').waitFor()
+    await page.close()
+  })
+
+  test('how it is treated is chosen in the form, without script too', async () => {
+    const page = await open('/new', { javaScriptEnabled: false })
+    await page.getByLabel('Name', { exact: true }).fill('treated')
+    await page.getByLabel('Command', { exact: true }).fill('exit 3')
+    await page.getByText('How it is treated').click()
+    await page.getByLabel('When it ends, start it again').selectOption('on-failure')
+    await page.getByLabel('Restarts', { exact: true }).fill('1')
+    await page.getByLabel('First pause').fill('1 s')
+    await page.getByLabel('Longest run').fill('2 h 30 min')
+    await page.getByRole('button', { name: 'Create' }).click()
+    await page.getByText('after a failure, at most 1×').waitFor()
+    await page.getByText('2 h 30 min').waitFor()
+    await expect
+      .poll(
+        async () => {
+          await page.reload()
+          return page.locator('#summary .headline').textContent()
+        },
+        { timeout: 30_000 },
+      )
+      .toContain('restarted 1 times, which is the limit')
+    await page.close()
+  })
+
   test('after a restart everything is there again', async () => {
     expect(await desk.stop()).toEqual([])
     await desk.start()

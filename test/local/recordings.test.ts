@@ -14,7 +14,7 @@ const read = (file: string): Recording => JSON.parse(readFileSync(new URL(file, 
 
 /** Calls that answer with a request whose result is fetched by a second call. */
 const PAIRS = FILES.filter((file) =>
-  /^(?:jobs_(?:launch|queue_v2|cancel|events)|queue\.unknown|job_status\.unknown|down\.unknown|status\.(?:unknown|empty-body|none))[^]*\.1-post\.json$/.test(
+  /^(?:jobs_(?:launch|queue_v2|cancel|events|wait)|(?:queue|job_status)\.(?:unknown|ok|latest)|down\.unknown|status\.(?:unknown|empty-body|none|one-no-handle|summary)|launch\.(?:bad|infeasible-cpus)|cluster_events\.1|cost_report\.1|cancel\.(?:ok|again)|optimize|autostop)[^]*\.?1-post\.json$/.test(
     file,
   ),
 ).filter((file) => FILES.includes(second(file)))
@@ -44,7 +44,13 @@ beforeAll(async () => {
   await sky.until(2, 'RUNNING')
   await sky.until(6, 'FAILED_SETUP')
   await sky.until(5, 'FAILED')
-  for (const id of [1, 7, 8]) await sky.until(id, 'SUCCEEDED')
+  await sky.until(7, 'FAILED_PRECHECKS')
+  // A cluster, and two jobs on it.
+  for (const file of ['launch.ok.1-post.json', 'exec.ok.1-post.json']) {
+    const asked = await replay(read(file))
+    await sky.payload(asked.headers.get('x-skypilot-request-id') ?? '')
+  }
+  for (const id of [1, 8]) await sky.until(id, 'SUCCEEDED')
 })
 afterAll(() => sky.dispose())
 

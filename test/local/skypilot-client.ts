@@ -19,6 +19,7 @@ export interface Job {
   end_at: number | null
 }
 export interface LedgerRow {
+  at: number
   effect: string
   job_id: number
   name: string
@@ -127,7 +128,7 @@ export class TestSkyPilot {
   }
 
   /** Waits until a job is so. */
-  async until(jobId: number, status: string, timeoutMs = 5_000): Promise<Job> {
+  async until(jobId: number, status: string, timeoutMs = 15_000): Promise<Job> {
     for (const untilMs = performance.now() + timeoutMs; ;) {
       const job = await this.job(jobId)
       if (job.status === status) return job

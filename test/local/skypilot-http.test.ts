@@ -109,14 +109,15 @@ describe('requests', () => {
 
 describe('logs', () => {
   test('are followed while they are written', async () => {
-    const id = await sky.launch('for i in 1 2 3; do echo "tick $i"; sleep 0.25; done')
+    const id = await sky.launch('for i in 1 2 3; do echo "tick $i"; sleep 0.7; done')
     const seen: number[] = []
     const answer = await sky.post('/jobs/logs', { job_id: id })
     const decoder = new TextDecoder()
     for await (const chunk of answer.body as AsyncIterable<Uint8Array>)
       if (decoder.decode(chunk).includes('tick')) seen.push(performance.now())
-    expect(seen).toHaveLength(3)
-    expect(seen[2]! - seen[0]!).toBeGreaterThan(250)
+    // On a busy machine two may come together.
+    expect(seen.length).toBeGreaterThanOrEqual(2)
+    expect(seen.at(-1)! - seen[0]!).toBeGreaterThan(400)
     expect(await sky.payload(answer.headers.get('x-skypilot-request-id')!)).toMatchObject({
       return_value: '0',
     })

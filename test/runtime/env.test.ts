@@ -25,6 +25,10 @@ describe('readSettings', () => {
       temporalAddress: null,
       temporalNamespace: 'default',
       skypilotEndpoint: null,
+      fenceMode: 'try',
+      fenceUrl: null,
+      fenceSecret: null,
+      launchesInFlight: 4,
       temporalPort: 7233,
       postgresPort: 54_329,
     })
@@ -79,6 +83,9 @@ describe('readSettings', () => {
     const [problem] = problemsOf({ SKYDECK_DATABASE_URL: 'mysql://ada:hunter2@db/x' })
     expect(problem).toMatch(/^SKYDECK_DATABASE_URL must be/)
     expect(problem).not.toContain('hunter2')
+    const [short] = problemsOf({ SKYDECK_FENCE_SECRET: 'hunter3' })
+    expect(short).toMatch(/^SKYDECK_FENCE_SECRET must be at least 16/)
+    expect(short).not.toContain('hunter3')
   })
 })
 
@@ -90,6 +97,7 @@ describe('describeSettings', () => {
           SKYDECK_DATABASE_URL: 'postgres://ada:hunter2@db:5432/skydeck',
           SKYPILOT_API_SERVER_ENDPOINT: 'https://ada:hunter3@sky.example',
           SKYPILOT_SERVICE_ACCOUNT_TOKEN: 'sky_hunter4',
+          SKYDECK_FENCE_SECRET: 'hunter5-hunter6-hunter7',
         }),
       ),
     )

@@ -1,49 +1,23 @@
-import { readFileSync } from 'node:fs'
-import { createServer, type Server } from 'node:http'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { createSkyPilot, type SkyPilot } from '../../skypilot/client.ts'
-import { closed } from '../support/recordings.ts'
+import type { SkyPilot } from '../../skypilot/client.ts'
+import {
+  type RecordedServer,
+  recordingOf,
+  REQUEST_ID as ID,
+  linesOf,
+  startRecordedServer,
+} from '../support/recorded-server.ts'
 
-const ID = '0f0f0f0f-1111-4222-8333-444444444444'
-let server: Server
+let server: RecordedServer
 let sky: SkyPilot
-let answers: Array<{ status: number; text: string }>
-let sent: Array<{ path: string; body: Record<string, unknown> | null }>
+let sent: RecordedServer['sent']
+let recorded: RecordedServer['recorded']
 
 beforeEach(async () => {
-  answers = []
-  sent = []
-  server = createServer((request, response) => {
-    let text = ''
-    request.on('data', (chunk: Buffer) => (text += chunk.toString()))
-    request.on('end', () => {
-      sent.push({
-        path: request.url ?? '',
-        body: text ? (JSON.parse(text) as Record<string, unknown>) : null,
-      })
-      const answer = request.method === 'POST' ? { status: 200, text: 'null' } : answers.shift()
-      response.writeHead(answer?.status ?? 500, {
-        'content-type': 'application/json',
-        'x-skypilot-request-id': ID,
-      })
-      response.end(answer?.text)
-    })
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  if (typeof address !== 'object' || !address) throw new Error('no port')
-  sky = createSkyPilot({ endpoint: `http://127.0.0.1:${address.port}`, timeoutMs: 2_000 })
+  server = await startRecordedServer()
+  ;({ sky, sent, recorded } = server)
 })
-afterEach(() => new Promise((resolve) => server.close(resolve)))
-
-/** Lets the next result be what the real server once answered. */
-function recorded(name: string): void {
-  const file = new URL(`../recordings/skypilot/${name}.json`, import.meta.url)
-  const { response } = JSON.parse(readFileSync(file, 'utf8')) as {
-    response: { status: number; body: unknown }
-  }
-  answers.push({ status: response.status, text: JSON.stringify(closed(response.body)) })
-}
+afterEach(() => server.close())
 
 test('a launch is a handle: it has an id, a result, and is sent once', async () => {
   recorded('launch.ok.3-get')
@@ -110,10 +84,17 @@ test('a job that the cluster does not have is null, not missing', async () => {
 
 test('clusters say their status, why, and what becomes of them when idle', async () => {
   recorded('status.init.2-get')
-  const [cluster] = await sky.clusters.status()
+  const [cluster] = (await sky.clusters.status()).clusters
   expect(cluster).toMatchObject({ status: 'INIT', autostopMinutes: null, cloud: 'Slurm' })
   expect(cluster?.statusReason).toMatch(/^Launching|^Instances/)
   expect(sent[0]?.body).toMatchObject({ include_credentials: false })
+})
+
+test('a cluster that cannot be read is counted: it is not one cluster fewer', async () => {
+  server.returns([{ name: 'c1', status: 'UP', labels: 7, nodes: 'many' }, { name: 'c2' }])
+  expect(await sky.clusters.status()).toMatchObject({ unreadable: 1 })
+  server.returns([{ name: 'c1', status: 'UP', labels: 7, nodes: 'many' }])
+  expect((await sky.clusters.status()).clusters).toMatchObject([{ name: 'c1', status: 'UP', nodes: null }])
 })
 
 test('the cost report knows which machines are still paid for', async () => {
@@ -136,4 +117,128 @@ test('time lines of clusters and jobs are times and reasons', async () => {
 test('an empty selection of jobs is refused before anything is sent', async () => {
   await expect(sky.clusters.cancel({ name: 'c2', jobIds: [] })).rejects.toThrow(RangeError)
   expect(sent).toEqual([])
+})
+
+test('stopping and taking down pass on all that SkyPilot lets one choose', async () => {
+  await sky.clusters.stop({ name: 'c2', purge: true })
+  await sky.clusters.down({ name: 'c2', graceful: true, gracefulTimeoutMs: 1_500 })
+  await sky.clusters.start({ name: 'c2', idleMinutesToAutostop: 5, waitFor: 'jobs', down: true, force: true })
+  await sky.clusters.autostop({ name: 'c2', idleMinutes: -1, hook: 'sync', hookTimeoutMs: 60_000 })
+  expect(sent.map(({ path, body }) => ({ path, ...body }))).toEqual([
+    { path: '/stop', cluster_name: 'c2', purge: true, graceful: false, graceful_timeout: null },
+    { path: '/down', cluster_name: 'c2', purge: false, graceful: true, graceful_timeout: 2 },
+    {
+      path: '/start',
+      cluster_name: 'c2',
+      idle_minutes_to_autostop: 5,
+      wait_for: 'jobs',
+      retry_until_up: false,
+      down: true,
+      force: true,
+    },
+    {
+      path: '/autostop',
+      cluster_name: 'c2',
+      idle_minutes: -1,
+      down: false,
+      wait_for: null,
+      hook: 'sync',
+      hook_timeout: 60,
+    },
+  ])
+})
+
+test('what a start answers is a Python object, and is passed over', async () => {
+  recorded('start.already-up.2-get')
+  expect(await (await sky.clusters.start({ name: 'c2' })).result()).toBeUndefined()
+})
+
+test('a look at the cloud itself is asked for by name', async () => {
+  recorded('status.refresh-force.2-get')
+  const { clusters } = await sky.clusters.status({ refresh: 'FORCE', names: ['c2'], allUsers: false })
+  expect(clusters.length).toBeGreaterThan(0)
+  expect(sent[0]?.body).toMatchObject({ refresh: 'FORCE', cluster_names: ['c2'], all_users: false })
+})
+
+test('endpoints are addresses by port', async () => {
+  server.returns({ 8080: '127.0.0.1:30001', 22: '127.0.0.1:22' })
+  expect(await sky.clusters.endpoints({ name: 'c2' })).toEqual(
+    new Map([
+      [22, '127.0.0.1:22'],
+      [8080, '127.0.0.1:30001'],
+    ]),
+  )
+  expect(sent[0]?.body).toEqual({ cluster: 'c2', port: null })
+})
+
+test('events of several types are asked for in one call', async () => {
+  recorded('cluster_events.2-get')
+  await sky.clusters.events({ clusterHash: 'abc', types: ['STATUS_CHANGE', 'LAUNCH_PROGRESS'], limit: 9 })
+  expect(sent[0]?.body).toEqual({
+    cluster_name: null,
+    cluster_hash: 'abc',
+    event_type: 'STATUS_CHANGE,LAUNCH_PROGRESS',
+    include_timestamps: true,
+    limit: 9,
+  })
+})
+
+test('an exec is a job of the cluster', async () => {
+  recorded('exec.ok.2-get')
+  const exec = await sky.clusters.exec({ name: 'c2', task: 'run: true', fileMountsBlobId: 'abc' })
+  expect(exec.kind).toBe('exec')
+  expect((await exec.result()).jobId).toBeGreaterThan(0)
+  expect(sent[0]?.body).toMatchObject({ cluster_name: 'c2', file_mounts_blob_id: 'abc' })
+})
+
+test.each([
+  [{ jobIds: [1, 2] }, { job_ids: [1, 2], all: false, all_users: false }],
+  [
+    { all: true as const, allUsers: true },
+    { job_ids: null, all: true, all_users: true },
+  ],
+  [{ latest: true as const }, { job_ids: null, all: false, all_users: false }],
+])('jobs to cancel are chosen: %j', async (choice, body) => {
+  recorded('cancel.ok.2-get')
+  const cancel = await sky.clusters.cancel({ name: 'c2', ...choice })
+  expect(await cancel.result()).toBeUndefined()
+  expect(sent[0]).toMatchObject({ path: '/cancel', body: { cluster_name: 'c2', ...body } })
+})
+
+test('a log has its lines, and at its end the exit code of the job', async () => {
+  const { body } = recordingOf('logs.unknown-job')
+  server.on('/logs', (response) => response.writeHead(200, { 'content-type': 'text/plain' }).end(body))
+  recorded('logs.unknown-job.get')
+  const log = await sky.clusters.tailLogs({ name: 'c2', jobId: 77, follow: false })
+  expect(await linesOf(log)).toEqual([
+    'Job 77 not found (see `sky queue`).',
+    'srun: error: vm: task 0: Exited with exit code 102',
+  ])
+  expect(await log.exitCode()).toBe(102)
+})
+
+test('the empty log of a cluster that does not exist says so when it is asked', async () => {
+  server.on('/logs', (response) => response.writeHead(200, { 'content-type': 'text/plain' }).end())
+  recorded('logs.unknown-cluster.get')
+  const log = await sky.clusters.tailLogs({ name: 'nobody' })
+  expect(await linesOf(log)).toEqual([])
+  await expect(log.exitCode()).rejects.toMatchObject({ exceptionName: 'ClusterDoesNotExist' })
+})
+
+test('the log of the making of a cluster is read as it is', async () => {
+  const { body } = recordingOf('provision_logs')
+  server.on('/provision_logs', (response) =>
+    response.writeHead(200, { 'content-type': 'text/plain' }).end(body),
+  )
+  const log = await sky.clusters.provisionLogs({ name: 'c2', follow: false, tail: 5, worker: 1 })
+  expect((await linesOf(log))[0]).toContain('SkyPilot version: 0.14.1')
+  expect(sent[0]).toMatchObject({
+    path: '/provision_logs?follow=false&tail=5',
+    body: { cluster_name: 'c2', worker: 1 },
+  })
+})
+
+test('a cluster without such a log is refused', async () => {
+  server.on('/provision_logs', (response) => response.writeHead(404).end('{"detail":"not recorded"}'))
+  await expect(sky.clusters.provisionLogs({ name: 'c2' })).rejects.toMatchObject({ kind: 'rejected' })
 })

@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { accept } from '../../core/accept.ts'
 import { evolve } from '../../core/evolve.ts'
 import { born, type Experiment } from '../../core/experiment.ts'
+import { DEFAULT_POLICY } from '../../core/policy.ts'
 import { snapshotOf } from '../../core/snapshot.ts'
 import type { Spec } from '../../core/spec.ts'
 import { getAttemptByJob, listAttempts, listLiveAttempts } from '../../store/attempts.ts'
@@ -39,6 +40,7 @@ beforeEach(async () => {
 afterEach(() => db.end())
 
 const spec: Spec = {
+  executor: 'managed',
   command: { form: 'template', template: 'echo {flags}', flagStyle: 'key=value' },
   flags: { lr: 0.1 },
   nodes: 1,
@@ -56,6 +58,7 @@ const given = {
   label: null,
   sortOrder: 0,
   spec,
+  policy: DEFAULT_POLICY,
   desiredState: 'STOPPED',
   createdBy: 'me',
 } as const
@@ -69,7 +72,12 @@ const running = (state: Experiment): Experiment => {
   return evolve(intended, { kind: 'jobFound', jobId: 7, atMs: T + 3 })
 }
 const ended = (state: Experiment): Experiment =>
-  evolve(running(state), { kind: 'vanished', jobId: 7, jobName: 'x-1.1.1', atMs: T + 5 })
+  evolve(running(state), {
+    kind: 'vanished',
+    jobId: 7,
+    jobName: `${state.name}-${state.id}.1.1`,
+    atMs: T + 5,
+  })
 const deleted = (state: Experiment): Experiment => accept(state, { kind: 'delete', value: {} }, T + 9)[0]
 const put = (state: Experiment) => project(db, snapshotOf(state, T + 10))
 
@@ -120,7 +128,7 @@ describe('the projection', () => {
     await put(ended(state))
     await put(running(state))
     expect(await listAttempts(db, id, 10)).toMatchObject([
-      { phase: 'ended', status: 'GONE', outcome: 'failed' },
+      { phase: 'ended', status: 'GONE', outcome: 'lost' },
     ])
   })
 
@@ -148,7 +156,7 @@ describe('the projection', () => {
     const { id } = (await reserve('exp'))!
     await put(running(fresh(id, 'exp')))
     expect(await listLiveAttempts(db, null)).toEqual([
-      { jobId: 7, jobName: `exp-${id}.1.1`, status: 'PENDING' },
+      { jobId: 7, jobName: `exp-${id}.1.1`, clusterName: null, status: 'PENDING' },
     ])
     expect(await listLiveAttempts(db, Date.now() - 60_000)).toHaveLength(1)
     expect(await listLiveAttempts(db, Date.now() + 60_000)).toHaveLength(0)
@@ -218,7 +226,7 @@ test('migrations that race are made once', async () => {
   const empty = await postgres.database()
   await Promise.all(Array.from({ length: 5 }, () => migrate(empty, () => {})))
   const pool = openPool(empty, () => {})
-  const { rows } = await pool.query('select count(*)::integer as count from migration')
-  expect(rows).toEqual([{ count: 1 }])
+  const { rows } = await pool.query('select name from migration order by id')
+  expect(rows).toEqual([{ name: '0001_experiments' }, { name: '0002_control' }])
   await pool.end()
 })

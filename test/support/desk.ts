@@ -28,6 +28,7 @@ export class TestDesk {
   private constructor(
     ports: Record<'web' | 'temporal' | 'ui' | 'postgres' | 'skypilot', number>,
     slots: number,
+    more: Readonly<Record<string, string>>,
   ) {
     this.url = `http://127.0.0.1:${ports.web}`
     this.skypilotUrl = `http://127.0.0.1:${ports.skypilot}`
@@ -43,14 +44,17 @@ export class TestDesk {
       SKYDECK_POSTGRES_PORT: String(ports.postgres),
       SKYDECK_SKYPILOT_PORT: String(ports.skypilot),
       SKYDECK_LOCAL_SLOTS: String(slots),
+      ...more,
     }
   }
 
-  static async create(slots = 50): Promise<TestDesk> {
+  /** `more` is environment that it gets on top, such as another SkyPilot to work with. */
+  static async create(slots = 50, more: Readonly<Record<string, string>> = {}): Promise<TestDesk> {
     const [web, temporal, ui, postgres, skypilot] = await Promise.all(Array.from({ length: 5 }, freePort))
     const desk = new TestDesk(
       { web: web!, temporal: temporal!, ui: ui!, postgres: postgres!, skypilot: skypilot! },
       slots,
+      more,
     )
     try {
       await desk.start()
@@ -132,11 +136,14 @@ export class TestDesk {
 
   /** What the processes said that someone should look at, for a test that failed. */
   async story(): Promise<string> {
-    const logs = ['worker', 'web', 'skypilot', 'temporal', 'postgres'].map((name) => {
-      const lines = readFileSync(join(this.home, 'desk', 'logs', `${name}.log`), 'utf8').split('\n')
-      const loud = lines.filter((line) => !line.includes('"level":30')).slice(-15)
-      return [`--- ${name}`, ...loud.map((line) => line.slice(0, 500))].join('\n')
-    })
+    const folder = join(this.home, 'desk', 'logs')
+    const logs = readdirSync(folder)
+      .filter((name) => name.endsWith('.log'))
+      .map((name) => {
+        const lines = readFileSync(join(folder, name), 'utf8').split('\n')
+        const loud = lines.filter((line) => !line.includes('"level":30')).slice(-15)
+        return [`--- ${name}`, ...loud.map((line) => line.slice(0, 500))].join('\n')
+      })
     return [this.output, ...logs, '--- histories', await this.#histories()].join('\n')
   }
 
@@ -163,10 +170,21 @@ export class TestDesk {
   }
 
   async faults(faults: readonly Record<string, unknown>[]): Promise<void> {
-    const answer = await fetch(`${this.skypilotUrl}/local/faults`, {
-      method: 'POST',
-      body: JSON.stringify(faults),
-    })
+    await this.#post('/local/faults', faults)
+  }
+
+  /** Changes how the cloud of the local SkyPilot behaves. */
+  async settings(settings: Record<string, unknown>): Promise<void> {
+    await this.#post('/local/settings', settings)
+  }
+
+  /** Asks the local SkyPilot for something behind SkyDeck's back. */
+  async skypilot(path: string, body: Record<string, unknown>): Promise<void> {
+    await this.#post(path, body)
+  }
+
+  async #post(path: string, body: unknown): Promise<void> {
+    const answer = await fetch(this.skypilotUrl + path, { method: 'POST', body: JSON.stringify(body) })
     if (!answer.ok) throw new Error(await answer.text())
   }
 

@@ -41,7 +41,8 @@ SL=$ROOT/slurm
 HOST=$(hostname -s)
 export SLURM_CONF=$SL/slurm.conf
 
-say() { echo "[real-skypilot] $*" >&2; }
+# With the seconds since the start, so that a slow step shows.
+say() { echo "[real-skypilot ${SECONDS}s] $*" >&2; }
 alive() { [ -s "$1" ] && kill -0 "$(cat "$1")" 2>/dev/null; }
 
 # --- processes of this lab's SkyPilot, found by working directory: executors overwrite their argv and environ
@@ -148,6 +149,10 @@ E
 
   # Slurm
   local gres='' gtypes='' i
+  if [ "$GPUS" -gt 0 ] && [ ! -e "$SL/gpu0" ] && ! mknod -m 666 "$SL/gpu0" c 1 3; then
+    say "no device files can be made here, so no GPUs are pretended"
+    GPUS=0
+  fi
   if [ "$GPUS" -gt 0 ]; then
     for ((i = 0; i < GPUS; i++)); do [ -e "$SL/gpu$i" ] || mknod -m 666 "$SL/gpu$i" c 1 3; done
     echo "NodeName=$HOST Name=gpu Type=$GPU_TYPE File=$SL/gpu[0-$((GPUS - 1))]" > "$SL/gres.conf"
@@ -183,7 +188,7 @@ JobAcctGatherType=jobacct_gather/none
 JobCompType=jobcomp/none
 InactiveLimit=0
 KillWait=5
-MinJobAge=300
+MinJobAge=7200
 $gtypes
 NodeName=$HOST NodeAddr=127.0.0.1 CPUs=$CPUS RealMemory=131072 $gres State=UNKNOWN
 PartitionName=main Nodes=$HOST Default=YES MaxTime=7-00:00:00 State=UP

@@ -1,8 +1,12 @@
 #!/usr/bin/env bash
-# Runs the contract tests against a real SkyPilot API server (as root, on Debian), and stops it afterwards.
+# Runs the tests that have a real SkyPilot API server for their subject (as root, on Debian), and stops it afterwards:
+# the contract, then a whole SkyDeck on top.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 real=test/support/real-skypilot.sh
 trap 'bash "$real" stop' EXIT
-endpoint=$(bash "$real" start | tail -1)
-SKYDECK_CONTRACT_ENDPOINT=$endpoint SKYDECK_CONTRACT_INFRA=slurm vitest run --project contract
+npm run -s build
+SKYDECK_CONTRACT_ENDPOINT=$(bash "$real" start | tail -1)
+export SKYDECK_CONTRACT_ENDPOINT SKYDECK_CONTRACT_INFRA=slurm
+vitest run --project contract
+vitest run --project real

@@ -2,20 +2,26 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { describe, expect, test } from 'vitest'
 import { PHASES, type Phase } from '../../core/explain.ts'
+import { DEFAULT_POLICY } from '../../core/policy.ts'
+import { asSeen } from '../../core/sight.ts'
 import type { Spec } from '../../core/spec.ts'
 import { type DetailProps, DetailPage } from '../../views/detail.tsx'
 import { ActivityPage } from '../../views/events.tsx'
-import { FormPage, type FormValues, PreviewLine } from '../../views/form.tsx'
+import { FormPage, PreviewLine } from '../../views/form.tsx'
+import type { FormValues } from '../../views/form-values.ts'
 import type { Frame } from '../../views/layout.tsx'
 import { ListPage } from '../../views/list.tsx'
 import { LogPage } from '../../views/log.tsx'
-import type { AttemptView, EventView, ExperimentView } from '../../views/model.ts'
+import type { AttemptView, EventView, ExperimentView, OrphanView, QueuedView } from '../../views/model.ts'
+import { OrphansPage } from '../../views/orphans.tsx'
+import { QueuePage } from '../../views/queue.tsx'
 import { Notice, ProblemPage } from '../../views/notice.tsx'
 
 const NOW = 1_800_000_000_000
 const HOSTILE = `"><script>alert(1)</script><img src=x onerror=alert(2)>'`
 
 const spec: Spec = {
+  executor: 'cluster',
   command: { form: 'template', template: `echo ${HOSTILE} {flags}`, flagStyle: 'key=value' },
   flags: { text: HOSTILE },
   nodes: 2,
@@ -32,15 +38,30 @@ const experiment = (id: number, phase: Phase): ExperimentView => ({
   name: `exp-${id}-with-a-name-that-is-far-too-long-to-be-shown-whole`,
   description: HOSTILE,
   spec,
+  policy: { ...DEFAULT_POLICY, maxRunMs: 5_400_000, maxAgeMs: 86_400_000 },
+  owner: HOSTILE,
   desiredState: 'RUNNING',
   desiredActor: HOSTILE,
   desiredReason: HOSTILE,
   desiredAtMs: NOW - 5_000,
   run: 1,
   phase,
+  headline: phase,
+  headlineSinceMs: NOW - 30_000,
   why: HOSTILE,
+  evidence: [HOSTILE, 'job 7: RUNNING'],
+  next: HOSTILE,
+  nextAtMs: NOW + 90_000,
+  heldBy: id % 2 === 0 ? HOSTILE : null,
+  heldReason: HOSTILE,
+  queue: phase === 'queued' ? { place: 3, of: 12 } : null,
+  clusterName: HOSTILE,
+  clusterStatus: HOSTILE,
+  clusterAutostopMinutes: 30,
+  clusterLaunchedAtMs: NOW - 70_000,
   status: HOSTILE,
   jobId: id,
+  jobKey: `${id}.1.2`,
   exitCode: 3,
   createdAtMs: NOW - 90_000,
   updatedAtMs: NOW - 4_000,
@@ -51,6 +72,7 @@ const attempt: AttemptView = {
   attempt: 2,
   jobName: 'exp-1.1.2',
   jobId: 7,
+  clusterName: HOSTILE,
   status: HOSTILE,
   outcome: 'failed',
   blame: 'code',
@@ -67,9 +89,10 @@ const event: EventView = {
   experimentName: 'exp',
   seq: 1,
   atMs: NOW - 3_000,
-  kind: 'incident',
+  kind: 'deleted',
   actor: HOSTILE,
   text: HOSTILE,
+  isDeleted: true,
 }
 const frame: Frame = {
   nowMs: NOW,
@@ -93,6 +116,19 @@ const values: FormValues = {
   git_branch: '',
   cloud: '',
   instance_type: '',
+  executor: HOSTILE,
+  restart_when: 'on-failure',
+  restart_failures: 'any',
+  restart_exit_codes: HOSTILE,
+  restart_max_restarts: HOSTILE,
+  restart_backoff_seconds: HOSTILE,
+  restart_backoff_max_seconds: HOSTILE,
+  restart_healthy_seconds: HOSTILE,
+  max_run_seconds: HOSTILE,
+  max_age_seconds: HOSTILE,
+  priority: '3',
+  drift: 'ask',
+  autostop_minutes: HOSTILE,
   spot: true,
   start: true,
 }
@@ -103,7 +139,26 @@ const detail = (phase: Phase): DetailProps => ({
   events: [event],
   workflowUrl: 'http://127.0.0.1:8233/namespaces/default/workflows/experiment-1',
 })
-const list = { frame, query: { q: HOSTILE, phase: undefined, page: 1 }, pageSize: 100 }
+const list = { frame, query: { q: HOSTILE, phase: undefined, page: 1 }, pageSize: 100, orphans: 2 }
+
+const ORPHANS: OrphanView[] = (['job', 'cluster'] as const).map((kind) => ({
+  kind,
+  key: HOSTILE,
+  name: HOSTILE,
+  status: HOSTILE,
+  detail: HOSTILE,
+  firstSeenAtMs: NOW - 90_000,
+}))
+const QUEUED: QueuedView = {
+  id: 1,
+  name: HOSTILE,
+  owner: HOSTILE,
+  priority: 3,
+  queuedAtMs: NOW - 60_000,
+  why: HOSTILE,
+  place: 1,
+  of: 7,
+}
 
 const PAGES: Record<string, unknown> = {
   'the first run': (
@@ -117,9 +172,20 @@ const PAGES: Record<string, unknown> = {
       {...list}
       rows={PHASES.map((phase, at) => experiment(at + 1, phase))}
       counts={new Map(PHASES.map((phase) => [phase, 200]))}
+      deleted={{ id: 99, name: HOSTILE }}
     />
   ),
   ...Object.fromEntries(PHASES.map((phase) => [`one that is ${phase}`, <DetailPage {...detail(phase)} />])),
+  'one that cannot be seen': (
+    <DetailPage
+      {...detail('running')}
+      of={asSeen({ ...experiment(1, 'running'), evidence: [HOSTILE] }, NOW)}
+    />
+  ),
+  "nobody's": <OrphansPage frame={frame} orphans={ORPHANS} ended={HOSTILE} />,
+  'no orphans': <OrphansPage frame={frame} orphans={[]} ended={null} />,
+  'the start queue': <QueuePage frame={frame} queue={[QUEUED, { ...QUEUED, id: 2, place: 2 }]} />,
+  'an empty queue': <QueuePage frame={frame} queue={[]} />,
   'a new one': <FormPage frame={frame} values={values} errors={new Map()} editing={null} />,
   'an edit with errors': (
     <FormPage
@@ -206,4 +272,48 @@ test('both the wanted and the seen state are shown while they differ', () => {
   }
   const html = draw(<DetailPage {...stopping} />)
   expect(html).toMatch(/class="status stopping".*STOPPED/s)
+})
+
+describe('why it is as it is', () => {
+  const drawn = (given: Partial<ExperimentView>): string => {
+    const of = { ...experiment(1, 'waiting'), why: 'the sentence', heldBy: null, ...given }
+    return draw(<DetailPage {...detail('waiting')} of={of} />)
+  }
+
+  test('the headline, the sentence, what comes next and what it rests on are on the page', () => {
+    const html = drawn({ headline: 'no-capacity', next: 'wait', evidence: ['tried 6 places'] })
+    expect(html).toMatch(/class="tag odd">no capacity<.*the sentence.*30 s ago.*Next.*wait.*in 1 min 30 s/s)
+    expect(html).toContain('<li>tried 6 places</li>')
+  })
+
+  test('what cannot be seen is told as last seen, and never as failed', () => {
+    const blind = asSeen({ ...experiment(1, 'running'), evidence: [] }, NOW - 240_000)
+    const html = draw(<DetailPage {...detail('running')} of={blind} />)
+    expect(html).toMatch(/class="status unseen".*last seen running/s)
+    expect(html).toMatch(/cannot see SkyPilot.*4 min ago/s)
+    expect(html).not.toMatch(/class="status failed/)
+    const counts = new Map([['running', 1]])
+    const row = draw(<ListPage {...list} rows={[blind]} counts={counts} />)
+    expect(row).toMatch(/cannot see SkyPilot<.*4 min ago.*last seen running; SkyPilot has not been seen/s)
+  })
+
+  test('a place in the queue leads to the queue', () => {
+    expect(drawn({ queue: { place: 3, of: 12 } })).toMatch(/Place 3 of 12 in the <a href="\/queue">/)
+  })
+
+  test('what is held can be released, in the list too', () => {
+    const held = { ...experiment(1, 'running'), heldBy: 'ann' }
+    const counts = new Map([['running', 1]])
+    const html = draw(<ListPage {...list} orphans={0} rows={[held]} counts={counts} />)
+    expect(html).toMatch(/action="\/e\/1\/release".*Release/s)
+    expect(html).not.toContain('href="/orphans"')
+    expect(drawn({})).toMatch(/action="\/e\/1\/hold".*Hold/s)
+  })
+
+  test('what is wrong is said beside the field, and its fold is open', () => {
+    const errors = new Map([['max_run_seconds', 'must be a length of time']])
+    const html = draw(<FormPage frame={frame} values={values} errors={errors} editing={null} />)
+    expect(html).toMatch(/<details open="">\s*<summary>How it is treated/)
+    expect(html).toContain('must be a length of time')
+  })
 })

@@ -17,10 +17,15 @@ function duration(ms) {
   return `${seconds} s`
 }
 
+function said({ dataset }, atMs, nowMs) {
+  if ('until' in dataset) return atMs > nowMs ? `in ${duration(atMs - nowMs)}` : 'now'
+  return duration(nowMs - atMs) + ('age' in dataset ? ' ago' : '')
+}
+
 function tick() {
   const nowMs = Date.now()
-  for (const time of document.querySelectorAll('time[data-age], time[data-since]')) {
-    const text = duration(nowMs - Date.parse(time.dateTime)) + ('age' in time.dataset ? ' ago' : '')
+  for (const time of document.querySelectorAll('time[data-age], time[data-since], time[data-until]')) {
+    const text = said(time, Date.parse(time.dateTime), nowMs)
     if (time.textContent !== text) time.textContent = text
   }
 }

@@ -1,0 +1,87 @@
+import { cancellationSignal } from '@temporalio/activity'
+import type { ClusterVerb } from '../core/experiment.ts'
+import type { ClusterObservation } from '../core/facts.ts'
+import type { SkyPilot } from '../skypilot/client.ts'
+import { SkyPilotError } from '../skypilot/errors.ts'
+import type { ClusterRecord } from '../skypilot/schemas.ts'
+import { withSkyPilot } from './with-skypilot.ts'
+
+/** What one complete look at the clusters showed of one. `busy`: a request for it is under way. */
+export type ClusterLook =
+  | { kind: 'seen'; cluster: ClusterObservation }
+  | { kind: 'absent'; seenAtMs: number }
+  | { kind: 'busy' }
+
+export interface ClusterAnswer {
+  /** Why SkyPilot will not do it; null when it did. */
+  refusal: string | null
+  askedAtMs: number
+  look: ClusterLook
+}
+
+export const clusterObservation = (record: ClusterRecord, seenAtMs: number): ClusterObservation => ({
+  name: record.name,
+  status: record.status,
+  reason: record.statusReason?.slice(0, 500) ?? null,
+  launchedAtMs: record.launchedAtMs,
+  autostopMinutes: record.autostopMinutes,
+  seenAtMs,
+})
+
+/** Requests that may still bring a cluster into being. */
+const MAKERS: ReadonlySet<string> = new Set(['sky.launch', 'sky.start', 'sky.exec'])
+
+export function createClusterActivities(skypilot: SkyPilot) {
+  const signal = (): { signal: AbortSignal } => ({ signal: cancellationSignal() })
+
+  async function look(name: string): Promise<ClusterLook> {
+    const seenAtMs = Date.now()
+    const fields = ['request_id', 'name', 'status']
+    const active = await skypilot.requests.list({ clusterName: name, fields, ...signal() })
+    const { clusters } = await skypilot.clusters.status({ names: [name], ...signal() })
+    const record = clusters.find((cluster) => cluster.name === name)
+    if (record) return { kind: 'seen', cluster: clusterObservation(record, seenAtMs) }
+    return active.some((request) => MAKERS.has(request.name))
+      ? { kind: 'busy' }
+      : { kind: 'absent', seenAtMs }
+  }
+
+  /** A refusal is an answer; that a cluster is not there means that there is nothing left to be stopped. */
+  async function refusalOf(work: () => Promise<unknown>): Promise<string | null> {
+    try {
+      await work()
+      return null
+    } catch (error) {
+      if (!(error instanceof SkyPilotError) || error.kind !== 'rejected') throw error
+      return error.exceptionName === 'ClusterDoesNotExist' ? null : error.message
+    }
+  }
+
+  return {
+    /**
+     * Starts, stops or takes down a cluster, waits until that is done, and looks at what came of it. Safe to repeat:
+     * SkyPilot does nothing to a cluster that is so already.
+     */
+    changeCluster: ({ verb, name }: { verb: ClusterVerb; name: string }): Promise<ClusterAnswer> =>
+      withSkyPilot(async () => {
+        const refusal = await refusalOf(async () => {
+          const handle = await skypilot.clusters[verb]({ name, ...signal() })
+          await handle.result({ ...signal() })
+        })
+        const askedAtMs = Date.now()
+        return { refusal, askedAtMs, look: await look(name) }
+      }),
+
+    /** Sets when the cluster stops itself; gives SkyPilot's refusal, or null. Safe to repeat. */
+    setAutostop: ({ name, minutes }: { name: string; minutes: number | null }): Promise<string | null> =>
+      withSkyPilot(() =>
+        refusalOf(async () => {
+          const handle = await skypilot.clusters.autostop({ name, idleMinutes: minutes ?? -1, ...signal() })
+          await handle.result({ ...signal() })
+        }),
+      ),
+
+    /** Looks at one cluster, and at what is under way for it. Only asks. */
+    lookAtCluster: (name: string): Promise<ClusterLook> => withSkyPilot(() => look(name)),
+  }
+}

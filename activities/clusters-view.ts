@@ -1,0 +1,77 @@
+import type { ClusterObservation, Fact } from '../core/facts.ts'
+
+/** After so many looks without it an experiment knows that its cluster is gone. */
+const MISSES_TOLD_MAX = 2
+
+interface Expected {
+  experimentId: number
+  told: string
+  misses: number
+}
+
+/** What experiments were last told about their clusters, so that only changes are told. Does no I/O. */
+export class ClustersView {
+  readonly #expected = new Map<string, Expected>()
+
+  /** Experiments that believe to have a cluster, and what they show of it; with `afresh` all is told again that differs. */
+  expect(
+    clusters: ReadonlyArray<{ experimentId: number; clusterName: string; status: string | null }>,
+    afresh: boolean,
+  ): void {
+    const names = new Set(clusters.map(({ clusterName }) => clusterName))
+    for (const name of this.#expected.keys()) if (!names.has(name)) this.#expected.delete(name)
+    for (const { experimentId, clusterName, status } of clusters) {
+      const known = this.#expected.get(clusterName)
+      const isStale = afresh && !known?.told.startsWith(`${status}|`)
+      if (!known || isStale) this.#expected.set(clusterName, { experimentId, told: '', misses: 0 })
+    }
+  }
+
+  /** Is one on its way up or down? Then it is worth looking again soon. */
+  get isAnyMoving(): boolean {
+    return [...this.#expected.values()].some(
+      ({ told }) => !told.startsWith('UP|') && !told.startsWith('STOPPED|'),
+    )
+  }
+
+  /** Takes a complete look in, and returns what changed, by experiment. */
+  take(
+    clusters: readonly ClusterObservation[],
+    seenAtMs: number,
+    ownerOf: (name: string) => number | undefined,
+  ): Array<[experimentId: number, fact: Fact]> {
+    const facts: Array<[number, Fact]> = []
+    const present = new Set(clusters.map(({ name }) => name))
+    for (const cluster of clusters) {
+      const experimentId = this.#expected.get(cluster.name)?.experimentId ?? ownerOf(cluster.name)
+      if (experimentId !== undefined && this.#isNews(cluster, experimentId))
+        facts.push([experimentId, { kind: 'clusterSeen', cluster }])
+    }
+    for (const [name, expected] of this.#expected) {
+      if (present.has(name) || expected.misses >= MISSES_TOLD_MAX) continue
+      expected.misses += 1
+      expected.told = ''
+      facts.push([expected.experimentId, { kind: 'clusterAbsent', name, seenAtMs }])
+    }
+    return facts
+  }
+
+  forgetTold(fact: Fact): void {
+    const name =
+      fact.kind === 'clusterSeen' ? fact.cluster.name : fact.kind === 'clusterAbsent' ? fact.name : null
+    const known = name === null ? undefined : this.#expected.get(name)
+    if (!known) return
+    known.told = ''
+    known.misses = 0
+  }
+
+  #isNews(cluster: ClusterObservation, experimentId: number): boolean {
+    const told = fingerprint(cluster)
+    const known = this.#expected.get(cluster.name)
+    this.#expected.set(cluster.name, { experimentId, told, misses: 0 })
+    return known?.told !== told
+  }
+}
+
+const fingerprint = ({ status, reason, launchedAtMs, autostopMinutes }: ClusterObservation): string =>
+  [status, reason, launchedAtMs, autostopMinutes].join('|')

@@ -1,0 +1,190 @@
+import { parseJobName } from '../core/build-task.ts'
+import type { Fact, Observation } from '../core/facts.ts'
+import { endingOf, isCleanedUp } from '../core/job-status.ts'
+
+/** A job must be missing from this many complete looks before it counts as gone. */
+const MISSES_MIN = 2
+
+/** So many jobs that are over are remembered, so that tables which lag behind do not bring them back. */
+const OVER_KEPT_MAX = 10_000
+
+/** A row of a queue: of the managed jobs, or of one cluster. */
+export interface QueueRow {
+  jobId: number
+  jobName: string
+  status: string
+  scheduleState: string | null
+  submittedAtMs: number | null
+  startAtMs: number | null
+  endAtMs: number | null
+  recoveryCount: number
+  failureReason: string | null
+  details: string | null
+}
+
+interface Tracked {
+  jobName: string
+  /** Whom to tell; undefined for a job of nobody. */
+  experimentId: number | undefined
+  told: string
+  misses: number
+}
+
+/** A job whose news an experiment waits for. */
+export interface Awaited {
+  jobId: number
+  jobName: string
+  experimentId: number
+}
+
+export interface Look {
+  rows: readonly QueueRow[]
+  /** False when a part of the answer could not be read: then nothing is concluded from absence. */
+  complete: boolean
+  seenAtMs: number
+}
+
+/** The experiment that has exactly this name, for jobs that somebody else launched. */
+export type OwnerOf = (jobName: string) => number | undefined
+
+/**
+ * What experiments were last told about their jobs in one queue, so that only changes are told. One for the managed
+ * jobs, one for each cluster, whose job ids begin anew with each of its lives. Does no I/O.
+ */
+export class JobsView {
+  readonly #clusterName: string | null
+  readonly #tracked = new Map<number, Tracked>()
+  readonly #over = new Set<number>()
+
+  constructor(clusterName: string | null) {
+    this.#clusterName = clusterName
+  }
+
+  /** Is there a job whose end is waited for? */
+  get isWaiting(): boolean {
+    return this.#tracked.size > 0
+  }
+
+  isWaitingFor(jobId: number): boolean {
+    return this.#tracked.has(jobId)
+  }
+
+  /** Expects news of a job that an experiment waits for. */
+  track(job: Awaited): void {
+    if (!this.#tracked.has(job.jobId) && !this.#over.has(job.jobId)) this.#again(job, 0)
+  }
+
+  /**
+   * Compares what was told with what an experiment shows, some time after: should news have been lost on the way,
+   * or been taken for old because two clocks differ, they are told again.
+   */
+  audit(job: Awaited, shown: string): void {
+    const told = this.#tracked.get(job.jobId)?.told
+    if (told === undefined || !told.startsWith(`${shown}|`)) this.#again(job, 0)
+  }
+
+  /** Jobs that are waited for and are not among these rows: they have ended, or are lost. */
+  notIn(rows: readonly QueueRow[]): number[] {
+    const present = new Set(rows.map((job) => job.jobId))
+    return [...this.#tracked.keys()].filter((jobId) => !present.has(jobId))
+  }
+
+  /** Takes a look in, and returns what changed, by experiment. */
+  take(look: Look, ownerOf: OwnerOf): Array<[experimentId: number, fact: Fact]> {
+    const facts = look.complete ? this.#missing(look) : []
+    for (const job of look.rows) {
+      const fact = this.#factOf(job, look.seenAtMs, ownerOf)
+      if (fact && this.#isNews(job)) facts.push(fact)
+    }
+    return facts
+  }
+
+  /** What could not be delivered counts as not told, so the next look tells it again. */
+  forgetTold(experimentId: number, fact: Fact): void {
+    if (fact.kind === 'observed' || fact.kind === 'foreignSeen') {
+      const { jobId, jobName } = fact.observation
+      this.#again({ jobId, jobName, experimentId }, 0)
+    }
+    if (fact.kind === 'vanished')
+      this.#again({ jobId: fact.jobId, jobName: fact.jobName, experimentId }, MISSES_MIN)
+  }
+
+  #factOf(job: QueueRow, seenAtMs: number, ownerOf: OwnerOf): [number, Fact] | undefined {
+    const observation = observationOf(job, this.#clusterName, seenAtMs)
+    const identity = parseJobName(job.jobName)
+    if (identity) return [identity.experimentId, { kind: 'observed', identity, observation }]
+    const owner = this.#tracked.get(job.jobId)?.experimentId ?? ownerOf(job.jobName)
+    return owner === undefined ? undefined : [owner, { kind: 'foreignSeen', observation }]
+  }
+
+  #isNews(job: QueueRow): boolean {
+    const known = this.#tracked.get(job.jobId)
+    const told = fingerprint(job)
+    const isEnd = endingOf(job.status) !== undefined
+    const isOver = isEnd && (this.#clusterName !== null || isCleanedUp(job.scheduleState))
+    // An old end that nobody waits for is no news.
+    if (isOver && !known && (this.#over.has(job.jobId) || this.#clusterName !== null)) return false
+    if (isOver) this.#close(job.jobId)
+    else this.#tracked.set(job.jobId, { ...ownerIn(known, job), told, misses: 0 })
+    return known?.told !== told
+  }
+
+  #missing(look: Look): Array<[number, Fact]> {
+    const present = new Set(look.rows.map((job) => job.jobId))
+    const facts: Array<[number, Fact]> = []
+    for (const [jobId, job] of this.#tracked) {
+      if (present.has(jobId)) continue
+      job.misses += 1
+      if (job.misses < MISSES_MIN) continue
+      this.#close(jobId)
+      const { jobName, experimentId } = job
+      if (experimentId !== undefined)
+        facts.push([experimentId, { kind: 'vanished', jobId, jobName, atMs: look.seenAtMs }])
+    }
+    return facts
+  }
+
+  #again({ jobId, jobName, experimentId }: Awaited, misses: number): void {
+    this.#over.delete(jobId)
+    this.#tracked.set(jobId, { jobName, experimentId, told: '', misses })
+  }
+
+  #close(jobId: number): void {
+    this.#tracked.delete(jobId)
+    this.#over.add(jobId)
+    const [oldest] = this.#over
+    if (this.#over.size > OVER_KEPT_MAX && oldest !== undefined) this.#over.delete(oldest)
+  }
+}
+
+/** A job keeps the owner that is known, which matters for one whose name does not say it. */
+const ownerIn = (known: Tracked | undefined, { jobName }: QueueRow) => ({
+  jobName,
+  experimentId: known?.experimentId ?? parseJobName(jobName)?.experimentId,
+})
+
+const fingerprint = (job: QueueRow): string =>
+  [
+    job.status,
+    job.scheduleState,
+    job.recoveryCount,
+    job.details,
+    job.failureReason,
+    job.startAtMs,
+    job.endAtMs,
+  ].join('|')
+
+const observationOf = (job: QueueRow, clusterName: string | null, seenAtMs: number): Observation => ({
+  jobId: job.jobId,
+  jobName: job.jobName,
+  clusterName,
+  status: job.status,
+  scheduleState: job.scheduleState,
+  details: job.details?.slice(0, 500) ?? null,
+  failureReason: job.failureReason?.slice(0, 2_000) ?? null,
+  submittedAtMs: job.submittedAtMs,
+  startedAtMs: job.startAtMs,
+  endedAtMs: job.endAtMs,
+  recoveries: job.recoveryCount,
+  seenAtMs,
+})

@@ -1,0 +1,103 @@
+import { type Experiment, liveAttempt, record } from './experiment.ts'
+import { changedPolicy, isPolicyChange, type PolicyChange, whyNotPolicy } from './policy.ts'
+import { accepted, type Envelope, envelopeOf, type Receipt, refuse } from './receipt.ts'
+import {
+  EXECUTORS,
+  GPUS_MAX,
+  isFlags,
+  isName,
+  isRecord,
+  NODES_MAX,
+  type Spec,
+  whyNotFlags,
+  whyTooLong,
+} from './spec.ts'
+
+export function acceptFlags(state: Experiment, value: unknown, atMs: number): [Experiment, Receipt] {
+  const flags = isRecord(value) && isRecord(value['flags']) ? value['flags'] : value
+  if (!isFlags(flags)) return refuse(state, whyNotFlags(flags) ?? 'not flags')
+  return edited(state, { spec: { flags }, policy: {} }, envelopeOf(value), atMs)
+}
+
+/** An edit names what it changes: `{name?, spec?, policy?}`. The API validates more closely before it asks. */
+export function acceptEdit(state: Experiment, value: unknown, atMs: number): [Experiment, Receipt] {
+  if (!isRecord(value) || (value['spec'] === undefined && value['policy'] === undefined))
+    return refuse(state, 'an edit must be {"spec": {...}} or {"policy": {...}}')
+  const { name, spec = {}, policy = {} } = value
+  const why = whyNotName(name) ?? whyNotSpec(spec) ?? whyNotPolicy(policy)
+  if (why !== undefined) return refuse(state, why)
+  const renamed = typeof name === 'string' ? { ...state, name } : state
+  const change = { spec: isRecord(spec) ? spec : {}, policy: isPolicyChange(policy) ? policy : {} }
+  return edited(renamed, change, envelopeOf(value), atMs)
+}
+
+const whyNotName = (name: unknown): string | undefined =>
+  name === undefined || (typeof name === 'string' && isName(name))
+    ? undefined
+    : 'a name starts with a letter and holds letters, digits, dots, dashes and underscores only'
+
+function whyNotSpec(change: unknown): string | undefined {
+  if (!isRecord(change)) return 'a spec must be an object such as {"nodes": 2}'
+  for (const [key, field] of Object.entries(change)) {
+    if (!isSpecKey(key)) return `a spec has no field ${JSON.stringify(key.slice(0, 80))}`
+    if (!FITS[key](field)) return `field ${key} of the spec has a value of the wrong kind`
+  }
+  return undefined
+}
+
+const isText = (field: unknown): boolean => field === null || typeof field === 'string'
+
+/** What each field of a spec may hold. */
+const FITS: { readonly [K in keyof Spec]: (field: unknown) => boolean } = {
+  executor: (field) => EXECUTORS.some((executor) => executor === field),
+  command: (field) => isRecord(field) && fitsCommand(field),
+  flags: isFlags,
+  nodes: (field) => Number.isInteger(field) && Number(field) >= 1 && Number(field) <= NODES_MAX,
+  gpus: (field) => Number.isInteger(field) && Number(field) >= 0 && Number(field) <= GPUS_MAX,
+  accelerator: isText,
+  cloud: isText,
+  instanceType: isText,
+  spot: (field) => typeof field === 'boolean',
+  setup: isText,
+  envs: (field) => isRecord(field) && Object.values(field).every((item) => typeof item === 'string'),
+}
+
+const isSpecKey = (key: string): key is keyof Spec => Object.hasOwn(FITS, key)
+
+function fitsCommand(command: Record<string, unknown>): boolean {
+  if (command['form'] === 'template')
+    return typeof command['template'] === 'string' && typeof command['flagStyle'] === 'string'
+  return command['form'] === 'launcher' && typeof command['baseCommand'] === 'string'
+}
+
+/** The policy holds at once, the spec from the next launch on; a job that runs goes on as it is. */
+function edited(
+  state: Experiment,
+  change: { spec: Partial<Spec>; policy: PolicyChange },
+  by: Envelope,
+  atMs: number,
+): [Experiment, Receipt] {
+  const spec = { ...state.spec, ...change.spec }
+  const tooLong = whyTooLong(spec)
+  if (tooLong !== undefined) return refuse(state, tooLong)
+  const specKeys = Object.keys(change.spec)
+  const policyKeys = Object.keys(change.policy)
+  const specRevision = state.specRevision + 1
+  const said = [...specKeys, ...policyKeys].join(', ') || 'the name'
+  const next = record(
+    { ...state, spec, specRevision, policy: changedPolicy(state.policy, change.policy) },
+    {
+      atMs,
+      kind: 'edited',
+      actor: by.actor,
+      text: `changed ${said}${by.reason ? `: ${by.reason}` : ''}`,
+      detail: { specRevision, name: state.name },
+    },
+  )
+  const waits = liveAttempt(state) !== null
+  const applies = waits
+    ? { now: policyKeys, nextRun: specKeys }
+    : { now: [...policyKeys, ...specKeys], nextRun: [] }
+  const [after, receipt] = accepted(next)
+  return [after, receipt.accepted ? { ...receipt, applies } : receipt]
+}

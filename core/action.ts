@@ -1,0 +1,49 @@
+import type { ClusterVerb, Stray } from './experiment.ts'
+import type { Priority } from './policy.ts'
+
+/** A cancel that SkyPilot took but that shows no effect is asked for again after this time. */
+export const CANCEL_REPEAT_MS = 30_000
+
+/**
+ * A second job whose end was asked for so often, and that is not seen any more, is taken for gone: one that was not
+ * seen since the first time (it may have been over long before), and one that was.
+ */
+export const STRAY_ASKS_UNSEEN_MAX = 6
+export const STRAY_ASKS_MAX = 60
+
+/** Between two looks for a launch that may have happened: what is in flight must have time to show itself. */
+export const SETTLE_MS = 3_000
+
+/**
+ * After SkyPilot forgot a launch it may still be working on it: a server that was killed leaves the processes behind
+ * that do the work, and they appear in no table until they are done.
+ */
+export const FORGOTTEN_SETTLE_MS = 30_000
+
+/** Between two looks while it may still be working. */
+export const LOOK_AGAIN_MS = 10_000
+
+/** Looks that must find nothing before an unsure launch counts as never made. */
+export const LOOKS_EMPTY_MIN = 2
+
+/** Between two looks at a cluster that should be gone, and before what showed no effect on it is asked for again. */
+export const CLUSTER_LOOK_MS = 5_000
+export const CLUSTER_REPEAT_MS = 60_000
+
+/** One step towards the desired state. `why` is shown to people, so it is part of the contract. */
+export type Action = { why: string } & (
+  | { kind: 'launch'; how: 'job' | 'cluster' | 'exec'; priority: Priority }
+  | { kind: 'follow'; requestId: string }
+  | { kind: 'abort'; requestId: string }
+  | { kind: 'look' }
+  | { kind: 'cancel'; job: Stray }
+  | { kind: 'cluster'; verb: ClusterVerb; name: string }
+  | { kind: 'autostop'; name: string; minutes: number | null }
+  | { kind: 'lookAtCluster'; name: string }
+  /** Nothing is done outside: time alone has made this true. */
+  | { kind: 'conclude'; conclusion: 'limit' | 'drift' }
+  | { kind: 'wait'; untilMs: number | null }
+  | { kind: 'finish' }
+)
+
+export const wait = (why: string, untilMs: number | null = null): Action => ({ kind: 'wait', untilMs, why })

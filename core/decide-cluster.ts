@@ -1,0 +1,81 @@
+import { type Action, CLUSTER_LOOK_MS, CLUSTER_REPEAT_MS, wait } from './action.ts'
+import { type Cluster, type Experiment, liveAttempt } from './experiment.ts'
+import { recipeOf } from './recipe.ts'
+
+/** What to do with the experiment's own cluster, when there is something to do. */
+export function decideCluster(state: Experiment, nowMs: number): Action | undefined {
+  const { cluster } = state
+  if (!cluster) return undefined
+  if (state.deleted) return goingDown(cluster, 'the experiment is being deleted', nowMs)
+  switch (state.desired.state) {
+    case 'TERMINATED':
+      return goingDown(cluster, 'TERMINATED is wanted', nowMs)
+    case 'STOPPED':
+      return stopping(cluster, nowMs)
+    case 'RUNNING':
+      return adjusting(state, cluster)
+  }
+}
+
+/** No job lives on a cluster that is stopped, and none can be cancelled there: a look at the cluster ends it. */
+export function endOnStoppedCluster({ cluster }: Experiment, nowMs: number): Action | undefined {
+  return cluster?.status === 'STOPPED'
+    ? looking(cluster, nowMs, cluster.seenAtMs, 'is it still stopped?')
+    : undefined
+}
+
+/** Down, and then looked for twice: gone is only what two looks did not show. */
+function goingDown(cluster: Cluster, because: string, nowMs: number): Action {
+  const { name, asked, looksAbsent } = cluster
+  if (asked?.verb !== 'down' || isUnheeded(cluster, nowMs))
+    return { kind: 'cluster', verb: 'down', name, why: `${because}; taking cluster ${name} down` }
+  const sinceMs = Math.max(asked.atMs, cluster.seenAtMs)
+  return looking(cluster, nowMs, sinceMs, looksAbsent === 0 ? 'is it gone?' : 'is it gone for good?')
+}
+
+/** Machines are stopped where there is a disk to keep; what never came up is taken down. */
+function stopping(cluster: Cluster, nowMs: number): Action | undefined {
+  const { name, status, refused } = cluster
+  if (!cluster.everUp) return goingDown(cluster, 'STOPPED is wanted and it never came up', nowMs)
+  if (status === 'STOPPED') return undefined
+  if (refused?.verb === 'stop')
+    return wait(`cluster ${name} cannot be stopped, its machines are still up: ${refused.reason}`)
+  if (cluster.asked?.verb !== 'stop' || isUnheeded(cluster, nowMs))
+    return { kind: 'cluster', verb: 'stop', name, why: `STOPPED is wanted; stopping cluster ${name}` }
+  return looking(cluster, nowMs, Math.max(cluster.asked.atMs, cluster.seenAtMs), 'has it stopped?')
+}
+
+/** While it runs, or rests between two jobs: the time after which it stops itself is kept as it is wanted. */
+function adjusting(state: Experiment, cluster: Cluster): Action | undefined {
+  const minutes = state.policy.autostopMinutes
+  if (cluster.status !== 'UP' || cluster.autostopAsked === minutes) return undefined
+  if (liveAttempt(state)?.progress.phase === 'requested') return undefined
+  const when = minutes === null ? 'never' : `after ${minutes} min without a job`
+  return { kind: 'autostop', name: cluster.name, minutes, why: `the cluster shall stop itself ${when}` }
+}
+
+/** Asked for, and seen since without the effect that was asked for. */
+const isUnheeded = ({ asked, seenAtMs, looksAbsent }: Cluster, nowMs: number): boolean =>
+  asked !== null && looksAbsent === 0 && seenAtMs > asked.atMs && nowMs >= asked.atMs + CLUSTER_REPEAT_MS
+
+function looking(cluster: Cluster, nowMs: number, sinceMs: number, question: string): Action {
+  const dueAtMs = sinceMs + CLUSTER_LOOK_MS
+  const why = `looking at cluster ${cluster.name}: ${question}`
+  return nowMs >= dueAtMs ? { kind: 'lookAtCluster', name: cluster.name, why } : wait(why, dueAtMs)
+}
+
+const isSameRecipe = (state: Experiment, cluster: Cluster): boolean => cluster.recipe === recipeOf(state.spec)
+
+/** A cluster that is up and made of the same recipe takes a job without provisioning and setup. */
+export const isReadyForExec = (state: Experiment): boolean =>
+  state.cluster?.status === 'UP' && isSameRecipe(state, state.cluster)
+
+/** What must happen to the cluster before a job can be launched on it. */
+export function mustStartFirst(state: Experiment): Action | undefined {
+  const { cluster } = state
+  if (!cluster) return undefined
+  if (cluster.status === 'AUTOSTOPPING')
+    return wait('the cluster is stopping itself; it is started again after that')
+  if (cluster.status !== 'STOPPED' || !isSameRecipe(state, cluster)) return undefined
+  return { kind: 'cluster', verb: 'start', name: cluster.name, why: `starting cluster ${cluster.name} again` }
+}

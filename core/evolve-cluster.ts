@@ -1,0 +1,197 @@
+import { CLUSTER_LOOK_MS, LOOKS_EMPTY_MIN } from './action.ts'
+import {
+  type Cluster,
+  clusterNameOf,
+  type ClusterVerb,
+  type Experiment,
+  isOnCluster,
+  liveAttempt,
+  NEVER,
+  type Verdict,
+} from './experiment.ts'
+import type { ClusterObservation, Fact } from './facts.ts'
+import { calm, end, log } from './progress.ts'
+import { recipeOf } from './recipe.ts'
+
+const blank = (state: Experiment, name: string, atMs: number): Cluster => ({
+  name,
+  status: null,
+  statusSinceMs: atMs,
+  reason: null,
+  everUp: false,
+  recipe: recipeOf(state.spec),
+  launchedAtMs: null,
+  autostopMinutes: null,
+  autostopAsked: null,
+  seenAtMs: NEVER,
+  existsSinceMs: NEVER,
+  looksAbsent: 0,
+  asked: null,
+  refused: null,
+})
+
+/**
+ * From the intent to launch on, the cluster may exist. What was asked of it before is void: it is wanted again. When it
+ * shall stop itself is told once it is up, for a cloud that cannot do that must not refuse the launch because of it.
+ */
+export function intendCluster(state: Experiment, atMs: number): Experiment {
+  const cluster = state.cluster ?? blank(state, clusterNameOf(state), atMs)
+  const isUp = cluster.status === 'UP'
+  return {
+    ...state,
+    cluster: {
+      ...cluster,
+      status: isUp ? cluster.status : null,
+      recipe: recipeOf(state.spec),
+      autostopAsked: isUp ? cluster.autostopAsked : null,
+      looksAbsent: 0,
+      asked: null,
+      refused: null,
+    },
+  }
+}
+
+/** A job on the cluster proves that it is there, and was up. */
+export const foundOnCluster = (state: Experiment, atMs: number): Experiment =>
+  state.cluster ? { ...state, cluster: { ...state.cluster, everUp: true, existsSinceMs: atMs } } : state
+
+/** A job of ours was found on a cluster that we had not in our books. */
+export const adoptOnCluster = (state: Experiment, name: string, atMs: number): Experiment =>
+  foundOnCluster({ ...state, cluster: state.cluster ?? blank(state, name, atMs) }, atMs)
+
+export function clusterAsked(state: Experiment, fact: Extract<Fact, { kind: 'clusterAsked' }>): Experiment {
+  const { verb, name, atMs } = fact
+  const { cluster } = state
+  if (cluster?.name !== name) return state
+  const sinceMs = cluster.asked?.verb === verb ? cluster.asked.sinceMs : atMs
+  const next = { ...calm(state), cluster: { ...cluster, asked: { verb, sinceMs, atMs }, looksAbsent: 0 } }
+  return log(next, atMs, `cluster-${verb}`, `asked SkyPilot to ${SAY[verb]} cluster ${name}`)
+}
+
+const SAY: Readonly<Record<ClusterVerb, string>> = { start: 'start', stop: 'stop', down: 'take down' }
+
+export function clusterRefused(
+  state: Experiment,
+  fact: Extract<Fact, { kind: 'clusterRefused' }>,
+): Experiment {
+  const { verb, name, reason, atMs } = fact
+  const { cluster } = state
+  if (cluster?.name !== name) return state
+  // A start that is refused is no end: the launch of a job starts it too, and tells what is wrong.
+  const status = verb === 'start' ? null : cluster.status
+  const next = { ...calm(state), cluster: { ...cluster, status, refused: { verb, reason } } }
+  return log(next, atMs, 'cluster-refused', `SkyPilot cannot ${SAY[verb]} cluster ${name}: ${reason}`)
+}
+
+export function clusterSeen(state: Experiment, seen: ClusterObservation): Experiment {
+  const { cluster } = state
+  if (cluster === null) return resurrected(state, seen)
+  if (cluster.name !== seen.name || seen.seenAtMs < cluster.seenAtMs) return state
+  const isSameStatus = cluster.status === seen.status
+  const next: Cluster = {
+    ...cluster,
+    status: seen.status,
+    statusSinceMs: isSameStatus ? cluster.statusSinceMs : seen.seenAtMs,
+    reason: seen.reason,
+    everUp: cluster.everUp || seen.status === 'UP' || seen.status === 'STOPPED',
+    launchedAtMs: seen.launchedAtMs ?? cluster.launchedAtMs,
+    autostopMinutes: seen.autostopMinutes,
+    seenAtMs: seen.seenAtMs,
+    looksAbsent: 0,
+  }
+  const moved = { ...state, revision: state.revision + 1, cluster: next }
+  if (isSameStatus) return afterStatus(moved, seen)
+  const text = `cluster ${seen.name}: ${cluster.status ?? 'asked for'} → ${seen.status}`
+  return afterStatus(log(calm(moved), seen.seenAtMs, 'cluster-observed', text), seen)
+}
+
+/** Ours, and believed to be gone: a launch that nobody knew of any more came through after all. */
+function resurrected(state: Experiment, seen: ClusterObservation): Experiment {
+  const isOurs = isOnCluster(state.attempt) && seen.name === clusterNameOf(state)
+  if (!isOurs) return state
+  const text = `cluster ${seen.name} is there again`
+  const cluster = blank(state, seen.name, seen.seenAtMs)
+  return clusterSeen(log({ ...state, cluster }, seen.seenAtMs, 'drift', text), seen)
+}
+
+/** A cluster whose machines were stopped runs nothing any more. */
+function afterStatus(moved: Experiment, seen: ClusterObservation): Experiment {
+  if (seen.status !== 'STOPPED') return moved
+  const state = { ...moved, strays: moved.strays.filter(({ clusterName }) => clusterName !== seen.name) }
+  const live = liveAttempt(state)
+  if (!live || !isOnCluster(live) || live.progress.phase !== 'active') return state
+  if (seen.seenAtMs <= (state.cluster?.existsSinceMs ?? NEVER)) return state
+  return end(
+    state,
+    endWithCluster(state, 'CLUSTER_STOPPED', 'the cluster was stopped under it', seen.seenAtMs),
+    seen.seenAtMs,
+  )
+}
+
+/** Between two looks that count as two in a row. */
+const ABSENCE_IN_ROW_MS = 600_000
+
+/** Absence counts only where it was to be expected, or is seen again: a cluster shows itself some seconds after its launch. */
+export function clusterAbsent(state: Experiment, name: string, seenAtMs: number): Experiment {
+  const { cluster } = state
+  if (cluster?.name !== name || seenAtMs <= Math.max(cluster.seenAtMs, cluster.existsSinceMs)) return state
+  const live = liveAttempt(state)
+  if (live && isOnCluster(live) && live.progress.phase !== 'active') return state
+  // One look that left it out and another long after are no two looks in a row.
+  const isInRow = seenAtMs - cluster.seenAtMs < ABSENCE_IN_ROW_MS
+  const looksAbsent = isInRow ? cluster.looksAbsent + 1 : 1
+  const seen = { ...state, revision: state.revision + 1, cluster: { ...cluster, looksAbsent, seenAtMs } }
+  return looksAbsent < LOOKS_EMPTY_MIN ? seen : gone(seen, cluster, seenAtMs)
+}
+
+/** Nothing is concluded while something is under way, and it is looked at again after a while. */
+export function clusterBusy(state: Experiment, name: string, atMs: number): Experiment {
+  if (state.cluster?.name !== name) return state
+  const reason = `a request for cluster ${name} is still under way`
+  const retryAtMs = atMs + CLUSTER_LOOK_MS
+  return {
+    ...state,
+    revision: state.revision + 1,
+    trouble: { action: 'look at the cluster', kind: null, reason, failures: 0, sinceMs: atMs, retryAtMs },
+  }
+}
+
+function gone(state: Experiment, { name, asked }: Cluster, atMs: number): Experiment {
+  const live = liveAttempt(state)
+  const ended = isOnCluster(live)
+    ? end(state, endWithCluster(state, 'CLUSTER_GONE', 'the cluster is gone, and not by SkyDeck', atMs), atMs)
+    : state
+  const text = `cluster ${name} is gone${asked?.verb === 'down' ? '' : ', and not by SkyDeck'}`
+  const strays = state.strays.filter(({ clusterName }) => clusterName !== name)
+  return {
+    ...log(calm(ended), atMs, asked?.verb === 'down' ? 'cluster-gone' : 'drift', text),
+    strays,
+    cluster: null,
+  }
+}
+
+/** How a job ends whose machines went: by our own doing where we asked for that, else by somebody else's. */
+function endWithCluster({ cluster }: Experiment, status: string, reason: string, atMs: number): Verdict {
+  const isOurs = cluster?.asked != null && cluster.asked.verb !== 'start'
+  return isOurs
+    ? {
+        outcome: 'cancelled',
+        blame: 'none',
+        status: 'STOPPED',
+        exitCode: null,
+        reason: 'ended with its cluster',
+        atMs,
+      }
+    : { outcome: 'failed', blame: 'infrastructure', status, exitCode: null, reason, atMs }
+}
+
+/** SkyPilot took a new time after which the cluster stops itself, or refused it: either way it is not asked for again. */
+export function autostopAsked(state: Experiment, fact: Extract<Fact, { kind: 'autostopAsked' }>): Experiment {
+  const { name, minutes, refusal, atMs } = fact
+  const { cluster } = state
+  if (cluster?.name !== name) return state
+  const next = { ...calm(state), cluster: { ...cluster, autostopAsked: minutes } }
+  const when = minutes === null ? 'never' : `after ${minutes} min without a job`
+  const text = `the cluster stops itself ${when}`
+  return log(next, atMs, 'autostop', refusal === null ? text : `SkyPilot refuses that ${text}: ${refusal}`)
+}

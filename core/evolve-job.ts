@@ -1,0 +1,339 @@
+import { STRAY_ASKS_MAX, STRAY_ASKS_UNSEEN_MAX } from './action.ts'
+import type { AttemptIdentity } from './build-task.ts'
+import { adoptOnCluster } from './evolve-cluster.ts'
+import { jobFound, unseen } from './evolve-launch.ts'
+import {
+  type Active,
+  type Attempt,
+  type Ended,
+  type Experiment,
+  isOnCluster,
+  type JobView,
+  NEVER,
+  type SecondJob,
+  type Stray,
+  type Verdict,
+} from './experiment.ts'
+import type { Fact, Observation } from './facts.ts'
+import { FENCED_EXIT_CODE } from './fence.ts'
+import { endingOf, exitCodeIn, isCleanedUp } from './job-status.ts'
+import { calm, closed, end, log, refresh, replaceAttempt, step } from './progress.ts'
+
+export function cancelAsked(state: Experiment, job: Stray, atMs: number): Experiment {
+  const second = state.strays.find((known) => isSame(known, job))
+  if (second) return strayAsked(state, second, atMs)
+  const { attempt } = state
+  if (attempt?.progress.phase !== 'active' || attempt.progress.jobId !== job.jobId) return state
+  const { progress } = attempt
+  const cancel = { sinceMs: progress.cancel?.sinceMs ?? atMs, askedAtMs: atMs }
+  const text = `asked SkyPilot to cancel job ${job.jobId}`
+  return step(state, { atMs, kind: 'cancel-asked', text }, { ...progress, cancel })
+}
+
+/**
+ * A cancel failed while there is a second job, so it was that job's. It must not hold up everything else until it
+ * works: its turn comes again. What SkyPilot refuses counts as asked, for there may be nothing left to be cancelled.
+ */
+export function strayNotCancelled(state: Experiment, errorKind: string, atMs: number): Experiment {
+  const second = state.strays[0]
+  if (!second) return state
+  if (errorKind === 'SkyPilot.rejected') return strayAsked(state, second, atMs)
+  const others = state.strays.filter((known) => known !== second)
+  return { ...state, strays: [...others, { ...second, askedAtMs: atMs }] }
+}
+
+/** The end of a second job is asked for until it is seen. Who was asked for goes to the end of the row. */
+function strayAsked(state: Experiment, second: SecondJob, atMs: number): Experiment {
+  const asks = second.asks + 1
+  if (asks > (second.isSeenSince ? STRAY_ASKS_MAX : STRAY_ASKS_UNSEEN_MAX)) {
+    const text = `the second job ${second.jobId} was not seen again: it counts as ended`
+    return log(calm(withoutStray(state, second)), atMs, 'stray-unseen', text)
+  }
+  const strays = [...state.strays.filter((known) => known !== second), { ...second, asks, askedAtMs: atMs }]
+  const next = calm({ ...state, strays })
+  const text = `asked SkyPilot to cancel the second job ${second.jobId}`
+  return second.asks === 0
+    ? log(next, atMs, 'stray-cancelled', text)
+    : { ...next, revision: state.revision + 1 }
+}
+
+function withoutStray(state: Experiment, job: Stray): Experiment {
+  const strays = state.strays.filter((known) => !isSame(known, job))
+  return strays.length === state.strays.length ? state : { ...state, strays, revision: state.revision + 1 }
+}
+
+const isSame = (one: Stray, other: Pick<Stray, 'jobId' | 'clusterName'>): boolean =>
+  one.jobId === other.jobId && one.clusterName === other.clusterName
+
+/** Takes what was seen of a job that carries an identity of this experiment. */
+export function observed(state: Experiment, identity: AttemptIdentity, seen: Observation): Experiment {
+  if (identity.experimentId !== state.id) return state
+  return observedOurs(endingOf(seen.status) ? withoutStray(state, seen) : state, identity, seen)
+}
+
+function observedOurs(state: Experiment, identity: AttemptIdentity, seen: Observation): Experiment {
+  const { attempt } = state
+  const elsewhere = isElsewhere(state, seen)
+  const own = attempt && !elsewhere ? ownNews(state, attempt, seen) : undefined
+  if (own) return own
+  // What has ended already is no second job.
+  if (endingOf(seen.status)) return state
+  if (!elsewhere && attempt?.progress.phase === 'active') return stray(state, attempt, attempt.progress, seen)
+  return !elsewhere && isFreeFor(attempt, identity, seen) ? adopt(state, identity, seen) : stale(state, seen)
+}
+
+/** Nothing of ours is live, and the job belongs to no attempt that is settled. */
+function isFreeFor(attempt: Attempt | null, identity: AttemptIdentity, seen: Observation): boolean {
+  if (attempt === null) return true
+  const { progress } = attempt
+  return progress.phase === 'ended' && !isBefore(identity, attempt) && !isSettled(attempt, progress, seen)
+}
+
+/** News of the present attempt's own job. Undefined: it is another job. */
+function ownNews(state: Experiment, attempt: Attempt, seen: Observation): Experiment | undefined {
+  const { progress, jobName } = attempt
+  if (jobName !== seen.jobName || attempt.clusterName !== seen.clusterName) return undefined
+  switch (progress.phase) {
+    case 'active':
+      return progress.jobId === seen.jobId ? follow(state, attempt, progress, seen) : undefined
+    case 'ended':
+      return progress.jobId === seen.jobId ? seenAgain(state, attempt, progress, seen) : undefined
+    case 'intended':
+    case 'requested':
+      return take(jobFound(state, seen.jobId, seen.seenAtMs), seen)
+  }
+}
+
+/** An identity is never given twice, so what was before the present attempt is never taken up again. */
+const isBefore = (one: { run: number; attempt: number }, other: { run: number; attempt: number }): boolean =>
+  one.run < other.run || (one.run === other.run && one.attempt < other.attempt)
+
+/** SkyPilot told how this very attempt ended, so another job of it is one too many. */
+const isSettled = ({ jobName }: Attempt, { verdict }: Ended, seen: Observation): boolean =>
+  jobName === seen.jobName && endingOf(verdict.status) !== undefined
+
+/** On a cluster that is not the one in our books. */
+const isElsewhere = ({ cluster }: Experiment, { clusterName }: Observation): boolean =>
+  clusterName !== null && cluster !== null && cluster.name !== clusterName
+
+/** Takes the details of a job that was just found. */
+function take(state: Experiment, seen: Observation): Experiment {
+  const { attempt } = state
+  return attempt?.progress.phase === 'active' ? follow(state, attempt, attempt.progress, seen) : state
+}
+
+function viewOf(before: JobView, seen: Observation): JobView {
+  const isSameStatus = before.status === seen.status
+  return {
+    status: seen.status,
+    statusSinceMs: isSameStatus ? before.statusSinceMs : seen.seenAtMs,
+    details: seen.details,
+    submittedAtMs: seen.submittedAtMs ?? before.submittedAtMs,
+    startedAtMs: seen.startedAtMs ?? before.startedAtMs,
+    endedAtMs: seen.endedAtMs ?? before.endedAtMs,
+    recoveries: Math.max(seen.recoveries, before.recoveries),
+    runningSinceMs: before.runningSinceMs ?? (seen.status === 'RUNNING' ? seen.seenAtMs : null),
+    seenAtMs: seen.seenAtMs,
+  }
+}
+
+function follow(state: Experiment, attempt: Attempt, active: Active, seen: Observation): Experiment {
+  if (seen.seenAtMs < active.job.seenAtMs) return state
+  const news = verdictOf(seen)
+  const verdict = active.verdict ?? (news && closed(state, attempt, news))
+  const progress: Active = { ...active, job: viewOf(active.job, seen), verdict }
+  const refreshed = refresh(calm(state), attempt, progress)
+  // A job of a cluster is over with its status: its machines are the cluster's.
+  if (verdict && (isOnCluster(attempt) || isCleanedUp(seen.scheduleState)))
+    return end(refreshed, verdict, seen.seenAtMs)
+  if (seen.status === active.job.status) return refreshed
+  return log(refreshed, seen.seenAtMs, 'observed', `job ${seen.jobId}: ${active.job.status} → ${seen.status}`)
+}
+
+function verdictOf(seen: Observation): Verdict | null {
+  const ending = endingOf(seen.status)
+  if (!ending) return null
+  const exitCode = exitCodeIn(seen.status, seen.failureReason)
+  const verdict = {
+    ...ending,
+    status: seen.status,
+    exitCode,
+    reason: seen.failureReason,
+    atMs: seen.endedAtMs ?? seen.seenAtMs,
+  }
+  return exitCode === FENCED_EXIT_CODE && seen.status === 'FAILED' ? fencedOff(verdict) : verdict
+}
+
+/** It left at the fence, before the person's code: another job of the attempt runs, and is taken up when it is seen. */
+const fencedOff = (verdict: Verdict): Verdict => ({
+  ...verdict,
+  blame: 'infrastructure',
+  status: 'FENCED',
+  reason: 'it left at the fence: another job of this attempt runs, or SkyDeck could not be asked',
+})
+
+/**
+ * News of the job of an attempt that is over. An end that SkyPilot told is final; one that was only concluded, because
+ * the job or its cluster was not there any more, is taken back when the job is seen alive after it.
+ */
+function seenAgain(state: Experiment, attempt: Attempt, ended: Ended, seen: Observation): Experiment {
+  const { verdict, jobId } = ended
+  if (endingOf(seen.status) || endingOf(verdict.status) || seen.seenAtMs <= ended.overAtMs || jobId === null)
+    return fillIn(state, attempt, ended, seen)
+  const text = `job ${jobId} is there again: ${seen.status}`
+  const active: Active = {
+    phase: 'active',
+    jobId,
+    job: ended.job ?? unseen(seen.seenAtMs),
+    cancel: null,
+    verdict: null,
+  }
+  const back = step(state, { atMs: seen.seenAtMs, kind: 'drift', text }, active)
+  return take(seen.clusterName === null ? back : adoptOnCluster(back, seen.clusterName, seen.seenAtMs), seen)
+}
+
+/** Late news of a job that is over: what was not known is filled in, and nothing that was known is changed. */
+function fillIn(state: Experiment, attempt: Attempt, ended: Ended, seen: Observation): Experiment {
+  const ending = endingOf(seen.status)
+  if (!ending || ended.job === null) return state
+  const { job, verdict } = ended
+  const filled: Ended = {
+    ...ended,
+    job: {
+      ...job,
+      startedAtMs: job.startedAtMs ?? seen.startedAtMs,
+      endedAtMs: job.endedAtMs ?? seen.endedAtMs,
+      recoveries: Math.max(job.recoveries, seen.recoveries),
+    },
+    verdict: {
+      ...verdict,
+      exitCode:
+        verdict.exitCode ??
+        (seen.status === verdict.status ? exitCodeIn(seen.status, seen.failureReason) : null),
+      reason: verdict.reason ?? seen.failureReason,
+    },
+  }
+  return JSON.stringify(filled) === JSON.stringify(ended) ? state : refresh(state, attempt, filled)
+}
+
+/**
+ * A second live job of ours. Of two jobs of one attempt the older is kept and the younger cancelled; a job of another
+ * attempt than the present one was believed to be over, and is cancelled. Either way an incident is written.
+ */
+function stray(state: Experiment, attempt: Attempt, active: Active, seen: Observation): Experiment {
+  const other = secondJob(seen)
+  if (state.strays.some((known) => isSame(known, other))) return straySeen(state, other)
+  const ours = secondJob({ jobId: active.jobId, jobName: attempt.jobName, clusterName: attempt.clusterName })
+  const isTwin = attempt.jobName === seen.jobName && ours.clusterName === seen.clusterName
+  // Where the known one has its verdict, the attempt is settled, and every other is one too many.
+  const young = isTwin && seen.jobId < active.jobId && active.verdict === null ? ours : other
+  const text = `two live jobs, ${active.jobId} and ${seen.jobId}: cancelling ${young.jobId}`
+  const next = log({ ...state, strays: [...state.strays, young] }, seen.seenAtMs, 'incident', text)
+  if (young === other) return next
+  return refresh(next, attempt, { ...active, jobId: seen.jobId, job: viewOf(unseen(seen.seenAtMs), seen) })
+}
+
+const secondJob = ({ jobId, jobName, clusterName }: Stray): SecondJob => ({
+  jobId,
+  jobName,
+  clusterName,
+  asks: 0,
+  askedAtMs: NEVER,
+  isSeenSince: false,
+})
+
+function straySeen(state: Experiment, job: Stray): Experiment {
+  const strays = state.strays.map((known) =>
+    isSame(known, job) && known.asks > 0 ? { ...known, isSeenSince: true } : known,
+  )
+  return { ...state, strays, revision: state.revision + 1 }
+}
+
+/** A live job of an earlier attempt than the present one, which was believed to be over. */
+function stale(state: Experiment, seen: Observation): Experiment {
+  const job = secondJob(seen)
+  if (state.strays.some((known) => isSame(known, job))) return straySeen(state, job)
+  const text = `job ${seen.jobId} of an earlier attempt lives: cancelling it`
+  return log({ ...state, strays: [...state.strays, job] }, seen.seenAtMs, 'incident', text)
+}
+
+/** A live job that carries our name while nothing of ours is live: it is ours from now on. */
+function adopt(state: Experiment, identity: { run: number; attempt: number }, seen: Observation): Experiment {
+  const adopted = replaceAttempt(state, {
+    run: identity.run,
+    attempt: identity.attempt,
+    jobName: seen.jobName,
+    clusterName: seen.clusterName,
+    specRevision: state.specRevision,
+    command: '',
+    createdAtMs: seen.submittedAtMs ?? seen.seenAtMs,
+    progress: { phase: 'active', jobId: seen.jobId, job: unseen(seen.seenAtMs), cancel: null, verdict: null },
+  })
+  const run = Math.max(state.run, identity.run)
+  const text = `adopted job ${seen.jobId}, which carries this experiment's name`
+  const onCluster =
+    seen.clusterName === null ? adopted : adoptOnCluster(adopted, seen.clusterName, seen.seenAtMs)
+  return take(log({ ...onCluster, run }, seen.seenAtMs, 'adopted', text), seen)
+}
+
+/**
+ * A live job under the experiment's bare name, which somebody else launched. It takes the place of ours where one is
+ * wanted and none is live; else it is only told of, and never touched.
+ */
+export function foreignSeen(state: Experiment, seen: Observation): Experiment {
+  const own = state.attempt ? ownNews(state, state.attempt, seen) : undefined
+  if (own) return own
+  if (endingOf(seen.status)) return withoutForeign(state, seen)
+  const { attempt, desired, deleted } = state
+  const isFree = attempt === null || attempt.progress.phase === 'ended'
+  return isFree && desired.state === 'RUNNING' && !deleted
+    ? adoptForeign(state, seen)
+    : noteForeign(state, seen)
+}
+
+function adoptForeign(state: Experiment, seen: Observation): Experiment {
+  const { attempt, run } = state
+  return adopt(state, { run, attempt: attempt?.run === run ? attempt.attempt + 1 : 1 }, seen)
+}
+
+const FOREIGN_MAX = 20
+
+function noteForeign(state: Experiment, seen: Observation): Experiment {
+  const job: Stray = { jobId: seen.jobId, jobName: seen.jobName, clusterName: seen.clusterName }
+  if (state.foreign.some((known) => isSame(known, job))) return state
+  const foreign = [...state.foreign, job].slice(-FOREIGN_MAX)
+  const text = `job ${seen.jobId} of somebody else has this experiment's name`
+  return log({ ...state, foreign }, seen.seenAtMs, 'foreign-duplicate', text)
+}
+
+function withoutForeign(state: Experiment, seen: Observation): Experiment {
+  const foreign = state.foreign.filter((job) => !isSame(job, seen))
+  return foreign.length === state.foreign.length ? state : { ...state, revision: state.revision + 1, foreign }
+}
+
+/** SkyPilot does not know the job any more, although nobody saw it end. */
+export function vanished(
+  state: Experiment,
+  { jobId, jobName, atMs }: Extract<Fact, { kind: 'vanished' }>,
+): Experiment {
+  const foreign = state.foreign.filter((job) => job.jobId !== jobId || job.jobName !== jobName)
+  const known = withoutStray(state, { jobId, jobName, clusterName: null })
+  const next =
+    foreign.length === known.foreign.length ? known : { ...known, revision: known.revision + 1, foreign }
+  const { attempt } = next
+  // It was seen after the look that did not show it.
+  if (attempt?.progress.phase === 'active' && atMs < attempt.progress.job.seenAtMs) return next
+  if (attempt?.progress.phase !== 'active' || attempt.progress.jobId !== jobId || attempt.jobName !== jobName)
+    return next
+  return end(next, lost('GONE', 'SkyPilot no longer knows the job', atMs), atMs)
+}
+
+/** An end that nobody saw. Nothing follows it by itself, unless the person chose that lost ones are healed. */
+export const lost = (status: string, reason: string, atMs: number): Verdict => ({
+  outcome: 'lost',
+  blame: 'infrastructure',
+  status,
+  exitCode: null,
+  reason,
+  atMs,
+})

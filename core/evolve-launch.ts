@@ -1,0 +1,155 @@
+import { FORGOTTEN_SETTLE_MS, LOOK_AGAIN_MS, LOOKS_EMPTY_MIN, SETTLE_MS } from './action.ts'
+import { buildCommand } from './build-command.ts'
+import { jobName } from './build-task.ts'
+import { whyUnwanted } from './decide.ts'
+import { foundOnCluster, intendCluster } from './evolve-cluster.ts'
+import {
+  type Attempt,
+  clusterNameOf,
+  type Experiment,
+  isOnCluster,
+  type JobView,
+  liveAttempt,
+  NEVER,
+  type Verdict,
+} from './experiment.ts'
+import type { Fact } from './facts.ts'
+import { blameOfRefusal } from './job-status.ts'
+import { calm, end, log, refresh, replaceAttempt, step } from './progress.ts'
+
+/** What is kept of a command line; the spec has all of it. */
+const COMMAND_CHARS_MAX = 8_192
+
+/** Fixes the identity of the next attempt, before anything is launched. */
+export function intend(state: Experiment, atMs: number): Experiment {
+  if (state.run === 0 || liveAttempt(state)) return state
+  const onCluster = state.spec.executor === 'cluster'
+  const isRestart = state.attempt?.run === state.run
+  const attempt = isRestart ? (state.attempt?.attempt ?? 0) + 1 : 1
+  const name = jobName({ experimentId: state.id, name: state.name, run: state.run, attempt })
+  const fresh = replaceAttempt(state, {
+    run: state.run,
+    attempt,
+    jobName: name,
+    clusterName: onCluster ? clusterNameOf(state) : null,
+    specRevision: state.specRevision,
+    command: buildCommand(state.name, state.spec).line.slice(0, COMMAND_CHARS_MAX),
+    createdAtMs: atMs,
+    progress: { phase: 'intended', looksEmpty: 0, unsure: false, settledAtMs: atMs },
+  })
+  const counted = { ...fresh, restarts: isRestart ? state.restarts + 1 : state.restarts }
+  const ready = onCluster ? intendCluster(counted, atMs) : counted
+  return log(calm(ready), atMs, 'launch-intended', `launching as ${name}`)
+}
+
+export function launchRequested(state: Experiment, requestId: string, atMs: number): Experiment {
+  if (state.attempt?.progress.phase !== 'intended') return state
+  const text = `SkyPilot took the launch as request ${requestId}`
+  return step(
+    state,
+    { atMs, kind: 'launch-requested', text },
+    { phase: 'requested', requestId, sinceMs: atMs },
+  )
+}
+
+/**
+ * The answer to a launch was lost. Nothing may be launched before what is in flight had time to show itself; that
+ * takes longest where SkyPilot has forgotten the request and may still be working on it.
+ */
+export function launchUnsure(state: Experiment, fact: Extract<Fact, { kind: 'launchUnsure' }>): Experiment {
+  if (!isBeforeJob(state.attempt)) return state
+  const { atMs, reason, isForgotten = false } = fact
+  const settledAtMs = isForgotten ? atMs + FORGOTTEN_SETTLE_MS : atMs
+  const next = step(
+    state,
+    { atMs, kind: 'launch-unsure', text: reason },
+    { phase: 'intended', looksEmpty: 0, unsure: true, settledAtMs },
+  )
+  // Trouble stays: it counts the failures, and with them grows the time until the next try.
+  return { ...next, trouble: state.trouble }
+}
+
+export function launchRefused(state: Experiment, fact: Extract<Fact, { kind: 'launchRefused' }>): Experiment {
+  if (!isBeforeJob(state.attempt)) return state
+  const { atMs, reason, exceptionName } = fact
+  if (isClusterAway(state, exceptionName)) return notReady(state, reason, atMs)
+  const verdict: Verdict = {
+    outcome: 'never-started',
+    blame: blameOfRefusal(exceptionName),
+    status: 'REFUSED',
+    exitCode: null,
+    reason,
+    atMs,
+  }
+  return end(state, verdict, atMs)
+}
+
+/** The cluster was not as ready as it looked: the same attempt is launched the long way. */
+const isClusterAway = ({ cluster }: Experiment, exceptionName: string | null): boolean =>
+  cluster?.status === 'UP' &&
+  ['ClusterNotUpError', 'ClusterDoesNotExist'].some((name) => name === exceptionName)
+
+function notReady(state: Experiment, reason: string, atMs: number): Experiment {
+  const { cluster } = state
+  const next = { ...state, cluster: cluster && { ...cluster, status: null, statusSinceMs: atMs } }
+  return step(
+    next,
+    { atMs, kind: 'launch-unsure', text: `the cluster was not ready: ${reason}` },
+    { phase: 'intended', looksEmpty: 0, unsure: true, settledAtMs: atMs },
+  )
+}
+
+const isBeforeJob = (attempt: Attempt | null): boolean =>
+  attempt?.progress.phase === 'intended' || attempt?.progress.phase === 'requested'
+
+export function lookedEmpty(state: Experiment, atMs: number): Experiment {
+  const { attempt } = state
+  if (attempt?.progress.phase !== 'intended') return state
+  const { progress } = attempt
+  const looksEmpty = progress.looksEmpty + 1
+  const isSettled = atMs >= progress.settledAtMs
+  if (isSettled && looksEmpty >= LOOKS_EMPTY_MIN && whyUnwanted(state, attempt) !== undefined)
+    return end(state, neverStarted(atMs), atMs)
+  const again = refresh(state, attempt, { ...progress, looksEmpty })
+  const trouble = {
+    action: 'look',
+    kind: null,
+    reason: 'nothing found yet, looking once more',
+    failures: 0,
+    sinceMs: atMs,
+    retryAtMs: atMs + (isSettled ? SETTLE_MS : LOOK_AGAIN_MS),
+  }
+  return { ...again, trouble }
+}
+
+const neverStarted = (atMs: number): Verdict => ({
+  outcome: 'never-started',
+  blame: 'none',
+  status: 'NEVER_STARTED',
+  exitCode: null,
+  reason: 'stopped before anything was started',
+  atMs,
+})
+
+/** A job that is known to exist and was not looked at yet: any look at it is newer, also one that began earlier. */
+export const unseen = (atMs: number): JobView => ({
+  status: 'PENDING',
+  statusSinceMs: atMs,
+  details: null,
+  submittedAtMs: atMs,
+  startedAtMs: null,
+  endedAtMs: null,
+  recoveries: 0,
+  runningSinceMs: null,
+  seenAtMs: NEVER,
+})
+
+export function jobFound(state: Experiment, jobId: number, atMs: number): Experiment {
+  if (!isBeforeJob(state.attempt)) return state
+  const onCluster = isOnCluster(state.attempt) ? foundOnCluster(state, atMs) : state
+  return step(
+    onCluster,
+    { atMs, kind: 'job', text: `job ${jobId} exists` },
+    { phase: 'active', jobId, job: unseen(atMs), cancel: null, verdict: null },
+  )
+}

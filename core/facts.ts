@@ -1,0 +1,67 @@
+import type { AttemptIdentity } from './build-task.ts'
+import type { ClusterVerb, Stray } from './experiment.ts'
+
+/** What SkyPilot's queue shows of one job, of the managed queue or of a cluster's. */
+export interface Observation {
+  jobId: number
+  jobName: string
+  /** On which cluster; null for a managed job. */
+  clusterName: string | null
+  status: string
+  /** Resources of a managed job are free only at DONE, which comes some seconds after the terminal status. Null on clusters. */
+  scheduleState: string | null
+  details: string | null
+  failureReason: string | null
+  submittedAtMs: number | null
+  startedAtMs: number | null
+  endedAtMs: number | null
+  recoveries: number
+  seenAtMs: number
+}
+
+/** What SkyPilot's list of clusters shows of one. */
+export interface ClusterObservation {
+  name: string
+  status: string
+  reason: string | null
+  launchedAtMs: number | null
+  autostopMinutes: number | null
+  seenAtMs: number
+}
+
+/** Something learned about the world. Carries all that is needed to believe it. */
+export type Fact =
+  | { kind: 'launchIntended'; atMs: number }
+  | { kind: 'launchRequested'; requestId: string; atMs: number }
+  /** `isForgotten`: SkyPilot does not know the request any more, and may work on it all the same. */
+  | { kind: 'launchUnsure'; reason: string; isForgotten?: boolean; atMs: number }
+  | { kind: 'launchRefused'; reason: string; exceptionName: string | null; atMs: number }
+  | { kind: 'lookedEmpty'; atMs: number }
+  | { kind: 'jobFound'; jobId: number; atMs: number }
+  | { kind: 'cancelAsked'; job: Stray; atMs: number }
+  | { kind: 'observed'; identity: AttemptIdentity; observation: Observation }
+  /** A live job whose name is the experiment's own and which SkyDeck did not launch. */
+  | { kind: 'foreignSeen'; observation: Observation }
+  /** The job is missing from looks that were complete. */
+  | { kind: 'vanished'; jobId: number; jobName: string; atMs: number }
+  | { kind: 'clusterAsked'; verb: ClusterVerb; name: string; atMs: number }
+  | { kind: 'clusterRefused'; verb: ClusterVerb; name: string; reason: string; atMs: number }
+  | { kind: 'autostopAsked'; name: string; minutes: number | null; refusal: string | null; atMs: number }
+  | { kind: 'clusterSeen'; cluster: ClusterObservation }
+  /** The cluster is missing from a complete look, and no request for it is in flight. */
+  | { kind: 'clusterAbsent'; name: string; seenAtMs: number }
+  /** A request for the cluster is under way: whether it is there says nothing yet. */
+  | { kind: 'clusterBusy'; name: string; atMs: number }
+  | { kind: 'concluded'; conclusion: 'limit' | 'drift'; reason: string; atMs: number }
+  | { kind: 'told'; headline: string; why: string; atMs: number }
+  | { kind: 'actionFailed'; action: string; errorKind: string; reason: string; atMs: number }
+  | { kind: 'projected'; revision: number; lastSeq: number }
+
+/** What may come from outside as a message; the rest is learned inside a workflow. */
+export const FACTS_OF_THE_FLEET = [
+  'observed',
+  'foreignSeen',
+  'vanished',
+  'clusterSeen',
+  'clusterAbsent',
+] as const

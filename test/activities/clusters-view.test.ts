@@ -1,0 +1,56 @@
+import { describe, expect, test } from 'vitest'
+import { ClustersView } from '../../activities/clusters-view.ts'
+import type { ClusterObservation } from '../../core/facts.ts'
+
+const T = 1_000_000_000_000
+const cluster = (name: string, status: string): ClusterObservation => ({
+  name,
+  status,
+  reason: null,
+  launchedAtMs: T,
+  autostopMinutes: null,
+  seenAtMs: T,
+})
+const nobody = (): undefined => undefined
+const expecting = (...names: string[]): ClustersView => {
+  const view = new ClustersView()
+  view.expect(
+    names.map((clusterName, index) => ({ experimentId: index + 1, clusterName, status: null })),
+    true,
+  )
+  return view
+}
+const told = (view: ClustersView, ...clusters: ClusterObservation[]) => view.take(clusters, T, nobody)
+
+describe('what experiments are told about their clusters', () => {
+  test('each change once', () => {
+    const view = expecting('a-1')
+    expect(told(view, cluster('a-1', 'INIT'))).toMatchObject([[1, { kind: 'clusterSeen' }]])
+    expect(told(view, cluster('a-1', 'INIT'))).toEqual([])
+    expect(told(view, cluster('a-1', 'UP'))).toMatchObject([[1, { cluster: { status: 'UP' } }]])
+  })
+
+  test('absence twice and no more, and again after the next sight of it', () => {
+    const view = expecting('a-1')
+    expect(told(view)).toMatchObject([[1, { kind: 'clusterAbsent', name: 'a-1' }]])
+    expect(told(view)).toMatchObject([[1, { kind: 'clusterAbsent', name: 'a-1' }]])
+    expect(told(view)).toEqual([])
+    told(view, cluster('a-1', 'UP'))
+    expect(told(view)).toHaveLength(1)
+  })
+
+  test('a cluster whose name carries an identity, though nothing expects it', () => {
+    const news = new ClustersView().take([cluster('a-7', 'UP')], T, () => 7)
+    expect(news).toMatchObject([[7, { kind: 'clusterSeen' }]])
+  })
+
+  test('what could not be delivered, and what an experiment does not show a while later', () => {
+    const view = expecting('a-1')
+    for (const [, fact] of told(view, cluster('a-1', 'UP'))) view.forgetTold(fact)
+    expect(told(view, cluster('a-1', 'UP'))).toHaveLength(1)
+    view.expect([{ experimentId: 1, clusterName: 'a-1', status: 'INIT' }], true)
+    expect(told(view, cluster('a-1', 'UP'))).toHaveLength(1)
+    view.expect([{ experimentId: 1, clusterName: 'a-1', status: 'UP' }], true)
+    expect(told(view, cluster('a-1', 'UP'))).toEqual([])
+  })
+})

@@ -1,0 +1,134 @@
+import { describe, expect, test } from 'vitest'
+import { JobsView, type QueueRow } from '../../activities/jobs-view.ts'
+
+const T = 1_000_000_000_000
+
+const job = (jobId: number, status: string, over: Partial<QueueRow> = {}): QueueRow => ({
+  jobId,
+  jobName: `exp-${jobId}.1.1`,
+  status,
+  scheduleState: 'ALIVE',
+  submittedAtMs: T,
+  startAtMs: null,
+  endAtMs: null,
+  recoveryCount: 0,
+  failureReason: null,
+  details: null,
+  ...over,
+})
+const look = (rows: QueueRow[], complete = true) => ({ rows, complete, seenAtMs: T })
+const awaited = (jobId: number) => ({ jobId, jobName: `exp-${jobId}.1.1`, experimentId: jobId })
+const nobody = (): undefined => undefined
+const facts = (view: JobsView, ...args: Parameters<typeof look>) => view.take(look(...args), nobody)
+const told = (view: JobsView, ...args: Parameters<typeof look>): number[] =>
+  facts(view, ...args).map(([experimentId]) => experimentId)
+const managed = (): JobsView => new JobsView(null)
+
+describe('only news are told', () => {
+  test('a job is told once, and again when something about it changed', () => {
+    const view = managed()
+    expect(told(view, [job(1, 'RUNNING'), job(2, 'PENDING')])).toEqual([1, 2])
+    expect(told(view, [job(1, 'RUNNING'), job(2, 'PENDING')])).toEqual([])
+    expect(told(view, [job(1, 'RUNNING'), job(2, 'RUNNING')])).toEqual([2])
+    expect(told(view, [job(1, 'RUNNING', { recoveryCount: 1 }), job(2, 'RUNNING')])).toEqual([1])
+  })
+
+  test('strangers are nobody to be told of', () => {
+    expect(told(managed(), [job(1, 'RUNNING', { jobName: 'somebody-elses' })])).toEqual([])
+  })
+
+  test("a job under the bare name of an experiment is told to that experiment, as somebody else's", () => {
+    const rows = [job(1, 'RUNNING', { jobName: 'exp' })]
+    const news = managed().take(look(rows), (name) => (name === 'exp' ? 7 : undefined))
+    expect(news).toMatchObject([[7, { kind: 'foreignSeen', observation: { jobId: 1, jobName: 'exp' } }]])
+  })
+
+  test('an adopted job is told to the experiment that took it, whatever its name', () => {
+    const view = managed()
+    view.track({ jobId: 1, jobName: 'a-stray', experimentId: 7 })
+    const stray = job(1, 'RUNNING', { jobName: 'a-stray' })
+    expect(facts(view, [stray])).toMatchObject([[7, { kind: 'foreignSeen' }]])
+    expect(told(view, [])).toEqual([])
+    expect(facts(view, [])).toMatchObject([[7, { kind: 'vanished', jobName: 'a-stray' }]])
+  })
+
+  test('what could not be delivered is told again', () => {
+    const view = managed()
+    for (const [id, fact] of facts(view, [job(1, 'RUNNING')])) view.forgetTold(id, fact)
+    expect(told(view, [job(1, 'RUNNING')])).toEqual([1])
+  })
+})
+
+describe('the end of a job', () => {
+  test('is asked for by id once it left the live ones, and told once', () => {
+    const view = managed()
+    facts(view, [job(1, 'RUNNING')])
+    expect(view.notIn([])).toEqual([1])
+    const done = job(1, 'SUCCEEDED', { scheduleState: 'DONE' })
+    expect(told(view, [done])).toEqual([1])
+    expect(view.notIn([])).toEqual([])
+    view.track(awaited(1))
+    expect(view.notIn([])).toEqual([])
+  })
+
+  test('between two looks is not missed, because the experiment waits for it', () => {
+    const view = managed()
+    view.track(awaited(1))
+    expect(view.notIn([])).toEqual([1])
+  })
+
+  test('that an experiment does not show a while later is told again', () => {
+    const view = managed()
+    const done = job(1, 'SUCCEEDED', { scheduleState: 'DONE' })
+    facts(view, [done])
+    view.audit(awaited(1), 'RUNNING')
+    expect(told(view, [done])).toEqual([1])
+    facts(view, [job(2, 'RUNNING')])
+    view.audit(awaited(2), 'RUNNING')
+    expect(told(view, [job(2, 'RUNNING')])).toEqual([])
+  })
+})
+
+describe('absence', () => {
+  test('from one look means nothing, from two complete ones that the job is gone', () => {
+    const view = managed()
+    facts(view, [job(1, 'RUNNING')])
+    expect(told(view, [])).toEqual([])
+    expect(facts(view, [])).toMatchObject([[1, { kind: 'vanished', jobId: 1 }]])
+  })
+
+  test('from a look that could not be read in full never counts', () => {
+    const view = managed()
+    facts(view, [job(1, 'RUNNING')])
+    for (let i = 0; i < 10; i += 1) expect(told(view, [], false)).toEqual([])
+  })
+
+  test('ends with the next sight of it', () => {
+    const view = managed()
+    facts(view, [job(1, 'RUNNING')])
+    facts(view, [])
+    facts(view, [job(1, 'RUNNING')])
+    expect(told(view, [])).toEqual([])
+  })
+})
+
+describe('the jobs of a cluster', () => {
+  const ended = job(1, 'SUCCEEDED', { scheduleState: null })
+
+  test('are over with their status, for a cluster has no clean-up', () => {
+    const view = new JobsView('exp-1')
+    facts(view, [job(1, 'RUNNING', { scheduleState: null })])
+    expect(view.isWaiting).toBe(true)
+    expect(facts(view, [ended])).toMatchObject([
+      [1, { kind: 'observed', observation: { clusterName: 'exp-1' } }],
+    ])
+    expect(view.isWaiting).toBe(false)
+  })
+
+  test('that ended long ago are no news, unless an experiment still waits for one', () => {
+    const view = new JobsView('exp-1')
+    expect(told(view, [ended])).toEqual([])
+    view.audit(awaited(1), 'RUNNING')
+    expect(told(view, [ended])).toEqual([1])
+  })
+})

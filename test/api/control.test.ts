@@ -1,0 +1,429 @@
+import type { Pool } from 'pg'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { fenceToken } from '../../runtime/fence-token.ts'
+import { seeOrphans } from '../../store/fleet.ts'
+import { migrate } from '../../store/migrate.ts'
+import { openPool } from '../../store/pool.ts'
+import { touchSource } from '../../store/sources.ts'
+import type { Answer } from '../support/answer.ts'
+import { type CoreExperiments, coreExperiments } from '../support/core-experiments.ts'
+import { memoryApp } from '../support/memory-app.ts'
+import { type TestPostgres, testPostgres } from '../support/postgres.ts'
+
+const SECRET = 'a secret of this test'
+
+let postgres: TestPostgres
+let db: Pool
+let core: CoreExperiments
+let app: ReturnType<typeof memoryApp>
+
+beforeAll(async () => {
+  postgres = await testPostgres()
+  const url = await postgres.database()
+  await migrate(url, () => {})
+  db = openPool(url, () => {})
+}, 60_000)
+afterAll(async () => {
+  await db.end()
+  await postgres.dispose()
+}, 60_000)
+beforeEach(async () => {
+  await db.query('truncate experiment, attempt, event, orphan, lease, source restart identity')
+  core = coreExperiments(db)
+  app = memoryApp({ db, experiments: core.experiments, fenceSecret: SECRET })
+})
+
+const HEADERS = { host: 'localhost', 'x-skydeck-actor': 'ann' }
+
+async function ask(
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<{ status: number; body: Answer }> {
+  const answer = await app.request(path, {
+    method,
+    headers: {
+      ...HEADERS,
+      ...headers,
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  })
+  return { status: answer.status, body: (await answer.json()) as Answer }
+}
+
+async function page(path: string, form?: Record<string, string>): Promise<Response> {
+  return app.request(path, {
+    headers: { host: 'localhost', accept: 'text/html' },
+    ...(form ? { method: 'POST', body: new URLSearchParams(form) } : {}),
+  })
+}
+
+const create = async (name: string, more: Record<string, unknown> = {}): Promise<number> => {
+  const { body } = await ask('POST', '/api/experiments', { name, command: 'echo {flags}', ...more })
+  return body.experiment.id
+}
+
+/** Makes it a running job of SkyPilot's. */
+async function run(id: number, jobId: number): Promise<void> {
+  await ask('POST', `/api/experiments/${id}/state`, { desired_state: 'RUNNING' })
+  await core.learn(id, { kind: 'launchIntended', atMs: Date.now() })
+  await core.learn(id, { kind: 'jobFound', jobId, atMs: Date.now() })
+}
+
+describe('how an experiment is treated', () => {
+  const treated = {
+    executor: 'cluster',
+    restart_policy: { when: 'on-failure', failures: 'infrastructure', exit_codes: [137], max_restarts: 3 },
+    max_run_seconds: 5400,
+    max_age_seconds: 86_400,
+    priority: 1,
+    drift: 'heal',
+    autostop_minutes: 15,
+  }
+
+  test('is taken at the creation, and what was not said has its default', async () => {
+    const id = await create('exp', treated)
+    const { body } = await ask('GET', `/api/experiments/${id}`)
+    expect(body.experiment).toMatchObject({
+      ...treated,
+      restart_policy: { ...treated.restart_policy, backoff_seconds: 10, healthy_seconds: 600 },
+      owner: 'ann',
+      headline: 'idle',
+    })
+    expect(core.states.get(id)).toMatchObject({
+      spec: { executor: 'cluster' },
+      policy: { maxRunMs: 5_400_000, priority: 1, restart: { exitCodes: [137], backoffMs: 10_000 } },
+    })
+  })
+
+  test('changes at once, while what it runs waits for the next run', async () => {
+    const id = await create('exp')
+    await run(id, 7)
+    const change = { nodes: 2, priority: 2, restart_policy: { max_restarts: 5 }, description: 'x' }
+    const { body } = await ask('PATCH', `/api/experiments/${id}`, change)
+    expect(body.applies).toEqual({ now: ['description', 'restart_policy', 'priority'], next_run: ['nodes'] })
+    expect(body.experiment).toMatchObject({ nodes: 2, priority: 2, restart_policy: { max_restarts: 5 } })
+    expect(body.experiment.restart_policy.backoff_seconds).toBe(10)
+  })
+
+  test.each([
+    [{ priority: 6 }, 'priority'],
+    [{ executor: 'pod' }, 'executor'],
+    [{ max_run_seconds: -1 }, 'max_run_seconds'],
+    [{ restart_policy: { when: 'sometimes' } }, 'restart_policy.when'],
+    [{ restart_policy: { exit_codes: [256] } }, 'restart_policy.exit_codes.0'],
+    [{ drift: 'panic' }, 'drift'],
+    [{ autostop_minutes: 1.5 }, 'autostop_minutes'],
+  ])('%j is refused, and the field is named', async (given, field) => {
+    const { status, body } = await ask('POST', '/api/experiments', { name: 'exp', ...given })
+    expect(status).toBe(422)
+    expect(body.errors.map(({ field: each }) => each)).toEqual([field])
+  })
+
+  test('what no workflow could carry is refused at the door, at an edit too', async () => {
+    const setup = 'x'.repeat(60_000)
+    const long = { setup, flags: { a: 'y'.repeat(8_000) } }
+    expect(await ask('POST', '/api/experiments', { name: 'long', ...long })).toMatchObject({
+      status: 422,
+      body: { detail: expect.stringContaining('may be 65536') as unknown },
+    })
+    const id = await create('exp', { setup })
+    expect((await ask('PATCH', `/api/experiments/${id}`, { flags: long.flags })).status).toBe(422)
+    expect((await ask('PATCH', `/api/experiments/${id}`, { name: 'other', flags: long.flags })).status).toBe(
+      422,
+    )
+    expect((await ask('GET', `/api/experiments/${id}`)).body.experiment.name).toBe('exp')
+  })
+
+  test('the form reads lengths of time as people write them, and shows them again', async () => {
+    const form = {
+      name: 'form',
+      command: 'echo',
+      max_run_seconds: '1 h 30 min',
+      max_age_seconds: '2d',
+      restart_when: 'always',
+      restart_exit_codes: '1, 137',
+      executor: 'cluster',
+      autostop_minutes: '',
+    }
+    const answer = await page('/new', form)
+    expect(answer.status).toBe(303)
+    const { body } = await ask('GET', '/api/experiments/form')
+    expect(body.experiment).toMatchObject({
+      max_run_seconds: 5_400,
+      max_age_seconds: 172_800,
+      executor: 'cluster',
+      autostop_minutes: null,
+      restart_policy: { when: 'always', exit_codes: [1, 137] },
+    })
+    const html = await (await page(`/e/${body.experiment.id}/edit`)).text()
+    expect(html).toContain('value="1 h 30 min"')
+    expect(html).toContain('value="2 d"')
+    expect(html).toContain('value="1, 137"')
+  })
+
+  test('what the form cannot read is said beside the field', async () => {
+    const form = { name: 'form', command: 'echo', max_run_seconds: 'soon', restart_exit_codes: 'all' }
+    const answer = await page('/new', { ...form, restart_max_restarts: '-1' })
+    expect(answer.status).toBe(422)
+    const html = await answer.text()
+    expect(html).toContain('3 fields need another look')
+    expect(html).toContain('must be a length of time, such as 90 min or 2 h 30 min')
+    expect(html).toContain('must be exit codes such as 1, 137')
+    expect(html).toContain('must be a whole number from 0 to 10000')
+  })
+})
+
+describe('what people say', () => {
+  test('hold and release, with and without a reason', async () => {
+    const id = await create('exp')
+    const { body } = await ask('POST', '/api/experiments/exp/hold', { reason: 'I look at it' })
+    expect(body.experiment).toMatchObject({ headline: 'held', held_by: 'ann', held_reason: 'I look at it' })
+    expect((await ask('POST', `/api/experiments/${id}/release`)).body.experiment.held_by).toBeNull()
+  })
+
+  test('"I checked by hand" wants to know how', async () => {
+    const id = await create('exp')
+    expect((await ask('POST', `/api/experiments/${id}/confirm-gone`, { reason: ' ' })).status).toBe(422)
+    const idle = await ask('POST', `/api/experiments/${id}/confirm-gone`, { reason: 'looked' })
+    expect(idle).toMatchObject({ status: 422, body: { detail: 'nothing of it is believed to run' } })
+    await run(id, 7)
+    const { status, body } = await ask('POST', `/api/experiments/${id}/confirm-gone`, { reason: 'looked' })
+    expect(status).toBe(200)
+    expect(body.experiment.phase).toBe('lost')
+  })
+
+  test('a deletion is undone while the clean-up goes on, and its workflow is told', async () => {
+    const id = await create('exp')
+    await ask('DELETE', `/api/experiments/${id}`)
+    expect((await ask('GET', `/api/experiments/${id}`)).status).toBe(404)
+    const { body } = await ask('POST', `/api/experiments/${id}/undelete`)
+    expect(body.experiment).toMatchObject({ id, name: 'exp', deleted: false })
+    expect(core.states.get(id)?.deleted).toBe(false)
+    expect(core.restored).toEqual([])
+  })
+
+  test('a deletion is undone after the workflow is gone, and its numbers go on', async () => {
+    const id = await create('exp', { priority: 1 })
+    await run(id, 7)
+    const { run: ran, nextSeq, policy } = core.states.get(id)!
+    await ask('DELETE', '/api/experiments/exp')
+    core.states.delete(id)
+    const { status, body } = await ask('POST', '/api/experiments/exp/undelete')
+    expect(status).toBe(200)
+    expect(body.experiment).toMatchObject({ id, run: ran, priority: 1 })
+    expect(core.restored).toMatchObject([
+      { id, name: 'exp', run: ran, nextSeq: nextSeq + 1, policy, owner: 'ann' },
+    ])
+  })
+
+  test('a name that somebody took meanwhile stays theirs', async () => {
+    const id = await create('exp')
+    await ask('DELETE', `/api/experiments/${id}`)
+    await create('exp')
+    expect((await ask('POST', `/api/experiments/${id}/undelete`)).status).toBe(409)
+    expect((await ask('POST', '/api/experiments/999/undelete')).status).toBe(404)
+  })
+
+  test('while Temporal is away nothing is brought back half', async () => {
+    const id = await create('exp')
+    await ask('DELETE', `/api/experiments/${id}`)
+    core.isAway = true
+    expect((await ask('POST', `/api/experiments/${id}/undelete`)).status).toBe(503)
+    expect((await ask('GET', `/api/experiments/${id}`)).status).toBe(404)
+    core.isAway = false
+    expect((await ask('POST', `/api/experiments/${id}/undelete`)).status).toBe(200)
+  })
+
+  test('a deletion that reaches the tables late hides what was brought back for a moment only', async () => {
+    const id = await create('exp')
+    await ask('DELETE', `/api/experiments/${id}`)
+    const undelete = core.experiments.undelete.bind(core.experiments)
+    core.experiments.undelete = async (...given) => {
+      await db.query('update experiment set deleted_at = now() where id = $1', [id])
+      const revision = core.states.get(id)!.revision + 1
+      setTimeout(() => void undelete(...given), 100)
+      return { accepted: true, generation: 1, revision }
+    }
+    app = memoryApp({ db, experiments: core.experiments, fenceSecret: SECRET })
+    expect((await ask('POST', `/api/experiments/${id}/undelete`)).status).toBe(200)
+    expect((await ask('GET', `/api/experiments/${id}`)).status).toBe(200)
+  })
+
+  test('an edit that is not taken leaves the old name', async () => {
+    const id = await create('exp')
+    core.isAway = true
+    expect((await ask('PATCH', `/api/experiments/${id}`, { name: 'other', nodes: 2 })).status).toBe(503)
+    expect((await ask('GET', `/api/experiments/${id}`)).body.experiment.name).toBe('exp')
+  })
+
+  test('after deleting in the console the deletion can be undone there', async () => {
+    const id = await create('exp')
+    const deleted = await page(`/e/${id}/delete`, {})
+    const html = await (await page(deleted.headers.get('location') ?? '')).text()
+    expect(html).toMatch(/exp is deleted.*action="\/e\/1\/undelete"/s)
+    expect(await (await page('/activity')).text()).toContain(`action="/e/${id}/undelete"`)
+    expect((await page(`/e/${id}/undelete`, {})).headers.get('location')).toBe(`/e/${id}`)
+    expect(await (await page('/activity')).text()).not.toContain('/undelete')
+  })
+})
+
+describe('what belongs to nobody', () => {
+  beforeEach(async () => {
+    const job = { key: '41', name: 'stranger', status: 'RUNNING', detail: null }
+    await seeOrphans(db, 'job', [job], Date.now())
+    await seeOrphans(
+      db,
+      'cluster',
+      [{ ...job, key: 'left/over', name: 'left/over', status: 'UP' }],
+      Date.now(),
+    )
+  })
+
+  test('is listed, and ended only if it is there', async () => {
+    const { body } = await ask('GET', '/api/orphans')
+    expect(body.orphans).toMatchObject([
+      { kind: 'job', key: '41', name: 'stranger' },
+      { kind: 'cluster', key: 'left/over' },
+    ])
+    expect((await ask('POST', '/api/orphans/job/42/end')).status).toBe(404)
+    expect((await ask('POST', '/api/orphans/job/41/end')).status).toBe(200)
+    expect((await ask('POST', `/api/orphans/cluster/${encodeURIComponent('left/over')}/end`)).status).toBe(
+      200,
+    )
+    expect(core.ended).toEqual([
+      { kind: 'job', jobId: 41 },
+      { kind: 'cluster', name: 'left/over' },
+    ])
+  })
+
+  test('is adopted, the name of a known job being known', async () => {
+    const id = await create('exp')
+    const { body } = await ask('POST', `/api/experiments/${id}/adopt`, { job_id: 41 })
+    expect(body.experiment).toMatchObject({ desired_state: 'RUNNING', job: '41', job_id: 41 })
+    const other = await create('other')
+    expect((await ask('POST', `/api/experiments/${other}/adopt`, { job_id: 41 })).status).toBe(409)
+    expect((await ask('POST', `/api/experiments/${other}/adopt`, { job_id: 55 })).status).toBe(422)
+    expect((await ask('POST', `/api/experiments/${other}/adopt`, {})).status).toBe(422)
+    const cluster = { cluster_name: 'left/over' }
+    expect((await ask('POST', `/api/experiments/${other}/adopt`, cluster)).body.experiment).toMatchObject({
+      headline: 'adopted',
+      cluster: { name: 'left/over' },
+    })
+    const third = await create('third')
+    expect((await ask('POST', `/api/experiments/${third}/adopt`, cluster)).status).toBe(409)
+  })
+
+  test('has a page where both can be done, and the list leads to it', async () => {
+    expect(await (await page('/')).text()).toContain('href="/orphans"')
+    await create('exp')
+    const html = await (await page('/orphans')).text()
+    expect(html).toContain('action="/orphans/cluster/left%2Fover/end"')
+    const ended = await page('/orphans/cluster/left%2Fover/end', {})
+    expect(ended.headers.get('location')).toBe('/orphans?ended=cluster+left%2Fover')
+    const adopted = await page('/orphans/job/41/adopt', { experiment: 'exp' })
+    expect(adopted.headers.get('location')).toBe('/e/1')
+    expect((await page('/orphans/job/41/adopt', { experiment: 'nobody' })).status).toBe(404)
+  })
+})
+
+describe('the start queue', () => {
+  test('shows who is where, everywhere', async () => {
+    const [first, second] = [await create('a'), await create('b', { priority: 1 })]
+    for (const id of [first, second]) {
+      await ask('POST', `/api/experiments/${id}/state`, { desired_state: 'RUNNING' })
+      await core.learn(id, { kind: 'launchIntended', atMs: Date.now() })
+    }
+    const { body } = await ask('GET', '/api/queue')
+    expect(body).toMatchObject({
+      total: 2,
+      queue: [
+        { name: 'b', place: 1, priority: 1 },
+        { name: 'a', place: 2 },
+      ],
+    })
+    const list = (await ask('GET', '/api/experiments?headline=queued')).body
+    expect(list.total).toBe(2)
+    expect(new Map(list.experiments.map(({ name, queue }) => [name, queue]))).toEqual(
+      new Map([
+        ['a', { place: 2, of: 2 }],
+        ['b', { place: 1, of: 2 }],
+      ]),
+    )
+    expect(await (await page('/')).text()).toMatch(/href="\/queue".*place 2 of 2/s)
+    expect(await (await page('/queue')).text()).toMatch(/>b<.*>a</s)
+    expect(await (await page(`/e/${first}`)).text()).toContain('Place 2 of 2')
+  })
+})
+
+describe('what cannot be seen', () => {
+  const look = (agoMs: number) =>
+    touchSource(db, { name: 'skypilot', ok: true, error: null, atMs: Date.now() - agoMs })
+
+  test('is told as last seen when the last good look is old, and as it was when it is back', async () => {
+    const id = await create('exp')
+    await run(id, 7)
+    const resting = await create('resting')
+    await look(60_000)
+    const { experiment } = (await ask('GET', `/api/experiments/${id}`)).body
+    expect(experiment).toMatchObject({ headline: 'cannot-see', phase: 'waiting' })
+    expect(Date.now() - Date.parse(experiment.headline_since)).toBeGreaterThan(59_000)
+    expect((await ask('GET', `/api/experiments/${resting}`)).body.experiment.headline).toBe('idle')
+    const html = await (await page('/')).text()
+    expect(html).toMatch(/class="status unseen".*last seen waiting/s)
+    await look(1_000)
+    expect((await ask('GET', `/api/experiments/${id}`)).body.experiment.headline).toBe('waiting-for-skypilot')
+  })
+})
+
+describe('jobs of clusters', () => {
+  test('have ids of their own and are cancelled by them', async () => {
+    const managed = await create('managed')
+    await run(managed, 1)
+    const id = await create('own', { executor: 'cluster' })
+    await run(id, 1)
+    const { body } = await ask('GET', `/api/experiments/${id}/jobs`)
+    expect(body.jobs).toMatchObject([{ id: `${id}.1.1`, cluster_name: `own-${id}`, sky_job_id: 1 }])
+    expect(body.jobs[0]?.logs_path).toBe(`/api/jobs/${id}.1.1/logs`)
+    const { experiment } = (await ask('GET', `/api/experiments/${id}`)).body
+    expect(experiment).toMatchObject({ job: `${id}.1.1`, job_id: null, cluster: { name: `own-${id}` } })
+    expect((await ask('POST', `/api/jobs/${id}.1.1/cancel`)).status).toBe(200)
+    expect(core.states.get(id)?.desired.state).toBe('STOPPED')
+    expect(core.states.get(managed)?.desired.state).toBe('RUNNING')
+    expect((await ask('POST', `/api/jobs/${id}.1.2/cancel`)).status).toBe(404)
+  })
+})
+
+describe('the fence', () => {
+  const of = { experimentId: 7, run: 2, attempt: 1 }
+  const token = fenceToken(SECRET, of)
+  const lease = (holder: unknown, bearer = token, path = '7/2/1') =>
+    ask('POST', `/api/fence/${path}`, { holder }, { authorization: `Bearer ${bearer}` })
+
+  test('lets the first job of an attempt in, and again, and no other', async () => {
+    expect(await lease('job a')).toMatchObject({ status: 200, body: { lease: 'taken' } })
+    expect(await lease('job b')).toMatchObject({ status: 409 })
+    expect(await lease('job a')).toMatchObject({ status: 200, body: { lease: 'renewed' } })
+  })
+
+  test('knows a token only for the attempt that it was made for', async () => {
+    expect((await lease('a', 'x')).status).toBe(401)
+    expect((await lease('a', fenceToken(SECRET, { ...of, attempt: 2 }))).status).toBe(401)
+    expect((await lease('a', token, '7/2/2')).status).toBe(401)
+    expect((await ask('POST', '/api/fence/7/2/1', { holder: 'a' })).status).toBe(401)
+    expect((await lease('')).status).toBe(422)
+    app = memoryApp({ db })
+    expect((await lease('a')).status).toBe(401)
+  })
+
+  test("is closed to other sites' pages like everything else", async () => {
+    const answer = await app.request('/api/fence/7/2/1', {
+      method: 'POST',
+      headers: { host: 'localhost', origin: 'http://evil.example', authorization: `Bearer ${token}` },
+      body: new URLSearchParams({ holder: 'a' }),
+    })
+    expect(answer.status).toBe(403)
+  })
+})

@@ -1,0 +1,173 @@
+import { expect, test } from 'vitest'
+import { CLUSTER_LOOK_MS, CLUSTER_REPEAT_MS } from '../../core/action.ts'
+import { decide } from '../../core/decide.ts'
+import {
+  after,
+  clusterSeen,
+  ended,
+  fresh,
+  intended,
+  launched,
+  onCluster,
+  policyWith,
+  requested,
+  seen,
+  T,
+  want,
+} from '../support/experiments.ts'
+
+const asked = (verb: 'start' | 'stop' | 'down', atMs = T) =>
+  ({ kind: 'clusterAsked', verb, name: 'exp-1', atMs }) as const
+const absent = (seenAtMs: number) => ({ kind: 'clusterAbsent', name: 'exp-1', seenAtMs }) as const
+const over = after(onCluster(), seen(7, 'SUCCEEDED', { clusterName: 'exp-1', seenAtMs: T + 5 }))
+
+test('STOPPED cancels the job, stops the machines and keeps the cluster', () => {
+  const stopping = want(onCluster(), 'STOPPED')
+  expect(decide(stopping, T)).toMatchObject({ kind: 'cancel', job: { jobId: 7, clusterName: 'exp-1' } })
+  const done = after(stopping, seen(7, 'CANCELLED', { clusterName: 'exp-1', seenAtMs: T + 5 }))
+  expect(decide(done, T)).toMatchObject({ kind: 'cluster', verb: 'stop' })
+  const still = after(done, asked('stop', T + 10))
+  expect(decide(still, T + 11)).toMatchObject({ kind: 'wait', untilMs: T + 10 + CLUSTER_LOOK_MS })
+  expect(decide(still, T + 10 + CLUSTER_LOOK_MS)).toMatchObject({ kind: 'lookAtCluster' })
+  expect(decide(after(still, clusterSeen('STOPPED', { seenAtMs: T + 20 })), T + 20)).toMatchObject({
+    kind: 'wait',
+    untilMs: null,
+  })
+})
+
+test('a cluster that never came up is taken down instead of stopped', () => {
+  const early = want(
+    after(want(fresh('cluster'), 'RUNNING'), intended, {
+      kind: 'launchRefused',
+      reason: 'full',
+      exceptionName: 'ResourcesUnavailableError',
+      atMs: T,
+    }),
+    'STOPPED',
+  )
+  expect(decide(early, T)).toMatchObject({ kind: 'cluster', verb: 'down' })
+})
+
+test('TERMINATED takes the cluster down with its job, and is reached after two looks that do not show it', () => {
+  const wanted = want(onCluster(), 'TERMINATED')
+  expect(decide(wanted, T)).toMatchObject({ kind: 'cluster', verb: 'down' })
+  const once = after(wanted, asked('down', T + 10), absent(T + 11))
+  expect(once.cluster).toMatchObject({ looksAbsent: 1 })
+  expect(decide(once, T + 11 + CLUSTER_LOOK_MS)).toMatchObject({ kind: 'lookAtCluster' })
+  const gone = after(once, absent(T + 12))
+  expect(gone).toMatchObject({
+    cluster: null,
+    attempt: {
+      progress: { phase: 'ended', verdict: { outcome: 'cancelled', reason: 'ended with its cluster' } },
+    },
+  })
+  expect(decide(gone, T)).toMatchObject({ kind: 'wait', why: 'terminated' })
+})
+
+test('what was asked without effect is asked for again after a while, not at once', () => {
+  const unheeded = after(
+    want(over, 'TERMINATED'),
+    asked('down', T + 10),
+    clusterSeen('UP', { seenAtMs: T + 20 }),
+  )
+  expect(decide(unheeded, T + 30).kind).not.toBe('cluster')
+  expect(decide(unheeded, T + 10 + CLUSTER_REPEAT_MS)).toMatchObject({ kind: 'cluster', verb: 'down' })
+})
+
+test('row 25: one look without the cluster, or two far from each other, are no end of it', () => {
+  const once = after(onCluster(), absent(T + 100))
+  expect(once.attempt?.progress.phase).toBe('active')
+  expect(after(once, absent(T + 3_600_000)).attempt?.progress.phase).toBe('active')
+  expect(after(once, absent(T + 100)).cluster).toMatchObject({ looksAbsent: 1 })
+})
+
+test('row 52: a cluster that went by itself ends its job as the fault of the machines', () => {
+  const gone = after(onCluster(), absent(T + 100), absent(T + 200))
+  expect(gone).toMatchObject({
+    cluster: null,
+    attempt: { progress: { verdict: { status: 'CLUSTER_GONE', blame: 'infrastructure' } } },
+  })
+})
+
+test('row 52: a cluster that somebody stopped ends its job, also when the news of it came before the job was known', () => {
+  const stopped = after(onCluster(), clusterSeen('STOPPED', { seenAtMs: T + 100 }))
+  expect(stopped.attempt?.progress).toMatchObject({ phase: 'ended', verdict: { status: 'CLUSTER_STOPPED' } })
+  const late = after(onCluster(), seen(7, 'RUNNING', { clusterName: 'exp-1', seenAtMs: T + 50 }))
+  const asleep = { ...late, cluster: late.cluster && { ...late.cluster, status: 'STOPPED' } }
+  expect(decide(asleep, T + 60_000)).toMatchObject({ kind: 'lookAtCluster' })
+  expect(after(asleep, clusterSeen('STOPPED', { seenAtMs: T + 60_000 })).attempt?.progress.phase).toBe(
+    'ended',
+  )
+})
+
+test('machines that cannot be stopped are said to be up still, and are asked no more', () => {
+  const refused = after(want(over, 'STOPPED'), {
+    kind: 'clusterRefused',
+    verb: 'stop',
+    name: 'exp-1',
+    reason: 'not on this cloud',
+    atMs: T,
+  })
+  expect(decide(refused, T + 1e9)).toMatchObject({
+    kind: 'wait',
+    why: 'cluster exp-1 cannot be stopped, its machines are still up: not on this cloud',
+  })
+})
+
+test('when the job cannot be cancelled, the cluster is stopped under it', () => {
+  const failed = {
+    kind: 'actionFailed',
+    action: 'cancel',
+    errorKind: 'SkyPilot.rejected',
+    reason: 'no way in',
+    atMs: T,
+  } as const
+  expect(decide(after(want(onCluster(), 'STOPPED'), failed, failed), T + 60_000)).toMatchObject({
+    kind: 'cluster',
+    verb: 'stop',
+  })
+})
+
+test('the time after which it stops itself is kept as it is wanted, and refused only once', () => {
+  const up = after(launched('cluster'), clusterSeen('UP'))
+  expect(decide(up, T)).toMatchObject({ kind: 'autostop', minutes: 30 })
+  const refused = after(up, { kind: 'autostopAsked', name: 'exp-1', minutes: 30, refusal: 'cannot', atMs: T })
+  expect(decide(refused, T).kind).toBe('wait')
+  const never = after(launched('cluster', policyWith({ autostopMinutes: null })), clusterSeen('UP'))
+  expect(decide(never, T).kind).toBe('wait')
+})
+
+test('a look while a request for the cluster is under way proves nothing, and is taken again', () => {
+  const busy = after(want(over, 'TERMINATED'), asked('down', T), {
+    kind: 'clusterBusy',
+    name: 'exp-1',
+    atMs: T + 1,
+  })
+  expect(busy.cluster).toMatchObject({ looksAbsent: 0 })
+  expect(decide(busy, T + 2)).toMatchObject({ kind: 'wait', untilMs: T + 1 + CLUSTER_LOOK_MS })
+})
+
+test('a cluster that a forgotten launch brought back is taken down again', () => {
+  const gone = after(want(onCluster(), 'TERMINATED'), asked('down', T + 10), absent(T + 11), absent(T + 12))
+  const back = after(gone, clusterSeen('UP', { seenAtMs: T + 100 }))
+  expect(decide(back, T + 100)).toMatchObject({ kind: 'cluster', verb: 'down' })
+})
+
+test('a second job on a cluster that is gone is gone with it', () => {
+  const two = after(onCluster(), seen(8, 'RUNNING', { clusterName: 'exp-1', seenAtMs: T + 2 }))
+  expect(two.strays).toMatchObject([{ jobId: 8 }])
+  expect(after(two, absent(T + 100), absent(T + 200)).strays).toEqual([])
+  expect(after(two, clusterSeen('STOPPED', { seenAtMs: T + 100 })).strays).toEqual([])
+})
+
+test('facts about other clusters change nothing', () => {
+  const state = onCluster()
+  const others = [
+    clusterSeen('STOPPED', { name: 'else-9' }),
+    { kind: 'clusterAbsent', name: 'else-9', seenAtMs: T + 9 },
+    { kind: 'clusterAsked', verb: 'down', name: 'else-9', atMs: T },
+  ] as const
+  expect(after(state, ...others)).toEqual(state)
+  expect(after(ended('SUCCEEDED'), clusterSeen('UP'))).toEqual(ended('SUCCEEDED'))
+  expect(after(want(fresh('cluster'), 'RUNNING'), requested).cluster).toBeNull()
+})

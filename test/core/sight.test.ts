@@ -1,0 +1,61 @@
+import { describe, expect, test } from 'vitest'
+import { PHASES } from '../../core/explain.ts'
+import { asSeen, blindSinceMs, CANNOT_SEE } from '../../core/sight.ts'
+
+const T = 1_000_000_000_000
+
+describe('how far we see', () => {
+  test.each([
+    ['five missed looks, but at least half a minute', 1_000, 30_000],
+    ['five missed looks of a slow interval', 60_000, 300_000],
+  ])('%s', (_, intervalMs, patienceMs) => {
+    expect(blindSinceMs(T, intervalMs, T + patienceMs)).toBeNull()
+    expect(blindSinceMs(T, intervalMs, T + patienceMs + 1)).toBe(T)
+  })
+
+  test('what was never seen has nothing to be blind about', () => {
+    expect(blindSinceMs(null, 1_000, T)).toBeNull()
+  })
+})
+
+describe('what is told while we are blind', () => {
+  const told = (phase: (typeof PHASES)[number], headline: string = phase) => ({
+    phase,
+    headline,
+    headlineSinceMs: T,
+    why: 'as before',
+    evidence: ['before'],
+    next: null,
+    nextAtMs: T,
+  })
+
+  test('the phase stays, whatever it is; nothing becomes a failure', () => {
+    for (const phase of PHASES) expect(asSeen(told(phase), T - 1).phase).toBe(phase)
+  })
+
+  test('what may be on machines is told as not seen, since the last look', () => {
+    expect(asSeen(told('running'), T - 1)).toMatchObject({
+      headline: CANNOT_SEE,
+      headlineSinceMs: T - 1,
+      evidence: ['then: as before', 'before'],
+    })
+  })
+
+  test('what rests, waits for its launch or is held is told as it is', () => {
+    for (const phase of [
+      'idle',
+      'queued',
+      'backoff',
+      'succeeded',
+      'failed',
+      'stopped',
+      'terminated',
+    ] as const)
+      expect(asSeen(told(phase), T - 1)).toEqual(told(phase))
+    expect(asSeen(told('running', 'held'), T - 1)).toEqual(told('running', 'held'))
+  })
+
+  test('nothing changes while SkyPilot is in sight', () => {
+    expect(asSeen(told('running'), null)).toEqual(told('running'))
+  })
+})

@@ -1,0 +1,221 @@
+import { SETTLE_MS } from '../../core/action.ts'
+import { endingOf } from '../../core/job-status.ts'
+import type { ClusterObservation } from '../../core/facts.ts'
+import type { ClusterVerb, Stray } from '../../core/experiment.ts'
+import { type Context, note, SkyError } from './context.ts'
+import type { Steps } from './engine.ts'
+import type { SkyPilot } from './skypilot.ts'
+import type { SimCluster } from './clusters.ts'
+import type { Attempt } from './temporal.ts'
+
+export type LaunchOutcome =
+  | { kind: 'requested'; requestId: string }
+  | { kind: 'found'; jobId: number }
+  | { kind: 'refused'; reason: string; exceptionName: string | null }
+  | { kind: 'unsure'; reason: string; isForgotten: boolean }
+  | { kind: 'empty' }
+
+export interface LaunchOrder {
+  how: 'job' | 'cluster' | 'exec'
+  name: string
+  clusterName: string | null
+  unsureBefore: boolean
+}
+
+export type ClusterLook =
+  | { kind: 'seen'; cluster: ClusterObservation }
+  | { kind: 'absent'; seenAtMs: number }
+  | { kind: 'busy' }
+
+const WITHOUT_JOBS: ReadonlySet<string> = new Set(['ClusterDoesNotExist', 'ClusterNotUpError'])
+const FOLLOW_EVERY_MS = 2_000
+/** A launch may lie in some buffer for so long and come all the same: looks cannot see it there. */
+const LAUNCH_LATE_MAX_MS = 20_000
+
+export const clusterObservation = (cluster: SimCluster, seenAtMs: number): ClusterObservation => ({
+  name: cluster.name,
+  status: cluster.status,
+  reason: null,
+  launchedAtMs: cluster.launchedAtMs,
+  autostopMinutes: cluster.autostopMinutes,
+  seenAtMs,
+})
+
+/** The logic of `activities/`, step for step, on the simulated SkyPilot. */
+export class Activities {
+  readonly #context: Context
+  readonly #sky: SkyPilot
+  /** Called right before a launch is sent. */
+  onPost: (order: LaunchOrder, attempt: Attempt) => void = () => undefined
+  /** Called right before a cancel is sent. */
+  onCancel: (job: Stray) => void = () => undefined
+
+  constructor(context: Context, sky: SkyPilot) {
+    this.#context = context
+    this.#sky = sky
+  }
+
+  *find(name: string, clusterName: string | null): Steps<LaunchOutcome> {
+    const found =
+      clusterName === null ? yield* this.#findManaged(name) : yield* this.#findOn(name, clusterName)
+    note(this.#context, { kind: 'look', name, text: found.kind })
+    return found
+  }
+
+  *#findManaged(name: string): Steps<LaunchOutcome> {
+    const sky = this.#sky
+    const request = yield* sky.call(() =>
+      sky.active().find((each) => each.kind === 'jobs.launch' && each.jobName === name),
+    )
+    if (request) return { kind: 'requested', requestId: request.id }
+    const ours = yield* sky.call(() => [...sky.jobs.values()].filter((job) => job.name === name))
+    const best = ours.find((job) => !endingOf(job.status)) ?? ours[0]
+    return best ? { kind: 'found', jobId: best.jobId } : { kind: 'empty' }
+  }
+
+  *#findOn(name: string, clusterName: string): Steps<LaunchOutcome> {
+    const sky = this.#sky
+    const request = yield* sky.call(() =>
+      sky.active().find((each) => each.clusterName === clusterName && each.jobName === name),
+    )
+    if (request) return { kind: 'requested', requestId: request.id }
+    const exists = yield* sky.call(() => sky.clusters.byName.has(clusterName))
+    if (!exists) return { kind: 'empty' }
+    try {
+      const jobs = yield* sky.call(() =>
+        sky.clusters.jobsOn(clusterName).map(({ jobId, name: jobName }) => ({ jobId, jobName })),
+      )
+      const oldest = jobs.find((job) => job.jobName === name)
+      return oldest ? { kind: 'found', jobId: oldest.jobId } : { kind: 'empty' }
+    } catch (error) {
+      if (error instanceof SkyError && WITHOUT_JOBS.has(error.exceptionName ?? '')) return { kind: 'empty' }
+      throw error
+    }
+  }
+
+  *launch(order: LaunchOrder, attempt: Attempt): Steps<LaunchOutcome> {
+    const { name, clusterName, how } = order
+    if (this.#context.protections.lookBeforeLaunch) {
+      const before = yield* this.find(name, clusterName)
+      if (before.kind !== 'empty') return before
+      if (order.unsureBefore || attempt.number > 1) {
+        yield SETTLE_MS
+        const again = yield* this.find(name, clusterName)
+        if (again.kind !== 'empty') return again
+      }
+    }
+    this.onPost(order, attempt)
+    const sky = this.#sky
+    const requestId = yield* sky.call(() => {
+      if (how === 'job' || clusterName === null) return sky.launchJob(name)
+      return sky.launchOnCluster(how === 'exec' ? 'exec' : 'launch', clusterName, name)
+    }, LAUNCH_LATE_MAX_MS)
+    return { kind: 'requested', requestId }
+  }
+
+  *follow(requestId: string): Steps<LaunchOutcome> {
+    for (;;) {
+      const outcome = yield* this.#askOnce(requestId)
+      if (outcome) return outcome
+      yield FOLLOW_EVERY_MS
+    }
+  }
+
+  *#askOnce(requestId: string): Steps<LaunchOutcome | undefined> {
+    try {
+      const answer = yield* this.#sky.call(() => this.#sky.answer(requestId))
+      if (!answer) return undefined
+      return answer.jobId === null
+        ? { kind: 'unsure', reason: 'launched but named no job', isForgotten: false }
+        : { kind: 'found', jobId: answer.jobId }
+    } catch (error) {
+      if (!(error instanceof SkyError)) throw error
+      return this.#whatItMeans(error)
+    }
+  }
+
+  #whatItMeans(error: SkyError): LaunchOutcome | undefined {
+    switch (error.kind) {
+      case 'timeout':
+        return undefined
+      case 'rejected':
+        return { kind: 'refused', reason: error.message, exceptionName: error.exceptionName }
+      case 'not-found':
+        return {
+          kind: 'unsure',
+          reason: 'SkyPilot forgot the launch request',
+          isForgotten: this.#context.protections.settleAfterForgotten,
+        }
+      case 'cancelled':
+        return { kind: 'unsure', reason: 'the launch request was cancelled', isForgotten: false }
+      default:
+        throw error
+    }
+  }
+
+  *abort(requestId: string): Steps<null> {
+    yield* this.#sky.call(() => this.#sky.abort(requestId))
+    return null
+  }
+
+  *cancel(job: Stray): Steps<null> {
+    const { jobId, clusterName } = job
+    this.onCancel(job)
+    yield* this.#sky.call(() => this.#sky.cancelJob(jobId, clusterName))
+    return null
+  }
+
+  *changeCluster(
+    verb: ClusterVerb,
+    name: string,
+  ): Steps<{ refusal: string | null; askedAtMs: number; look: ClusterLook }> {
+    const refusal = yield* this.#refusalOf(() => this.#sky.change(verb, name))
+    const askedAtMs = this.#context.engine.nowMs
+    const look = yield* this.lookAtCluster(name)
+    return { refusal, askedAtMs, look }
+  }
+
+  *setAutostop(name: string, minutes: number | null): Steps<string | null> {
+    return yield* this.#refusalOf(() => this.#sky.autostop(name, minutes))
+  }
+
+  /** Asks, waits until that is done, and gives SkyPilot's refusal if there is one. */
+  *#refusalOf(ask: () => string): Steps<string | null> {
+    try {
+      const id = yield* this.#sky.call(ask)
+      for (;;) {
+        const answer = yield* this.#answerOf(id)
+        if (answer) return null
+        yield FOLLOW_EVERY_MS
+      }
+    } catch (error) {
+      if (!(error instanceof SkyError) || error.kind !== 'rejected') throw error
+      return error.exceptionName === 'ClusterDoesNotExist' ? null : error.message
+    }
+  }
+
+  *#answerOf(id: string): Steps<{ jobId: number | null } | undefined> {
+    try {
+      return yield* this.#sky.call(() => this.#sky.answer(id))
+    } catch (error) {
+      if (error instanceof SkyError && error.kind === 'timeout') return undefined
+      throw error
+    }
+  }
+
+  *lookAtCluster(name: string): Steps<ClusterLook> {
+    const sky = this.#sky
+    const seenAtMs = this.#context.engine.nowMs
+    const isBusy = yield* sky.call(() =>
+      sky
+        .active()
+        .some((each) => each.clusterName === name && ['launch', 'start', 'exec'].includes(each.kind)),
+    )
+    const seen = yield* sky.call(() => {
+      const cluster = sky.clusters.byName.get(name)
+      return cluster && clusterObservation(cluster, seenAtMs)
+    })
+    if (seen) return { kind: 'seen', cluster: seen }
+    return isBusy ? { kind: 'busy' } : { kind: 'absent', seenAtMs }
+  }
+}

@@ -1,0 +1,145 @@
+import type { Action } from '../../core/action.ts'
+import type { Experiment } from '../../core/experiment.ts'
+import type { Fact } from '../../core/facts.ts'
+import type { Activities, ClusterLook, LaunchOutcome } from './activities.ts'
+import { type Context, SkyError } from './context.ts'
+import type { Steps } from './engine.ts'
+import type { Attempt, Handle, Outcome, Temporal } from './temporal.ts'
+
+export type Step = Exclude<Action, { kind: 'finish' | 'wait' | 'conclude' }>
+
+/** Ending is never cut short, as in `workflows/perform.ts`. */
+const isUninterruptible = (action: Step): boolean =>
+  action.kind === 'cancel' ||
+  action.kind === 'autostop' ||
+  (action.kind === 'cluster' && action.verb !== 'start')
+
+export function isOutdated(action: Step, now: Action): boolean {
+  if (isUninterruptible(action)) return false
+  if (action.kind === 'launch' && now.kind === 'launch') return action.priority !== now.priority
+  return action.kind !== now.kind
+}
+
+const RETRIES = {
+  maximumAttempts: 3,
+  isFinal: (error: unknown): boolean => error instanceof SkyError && error.kind === 'rejected',
+}
+
+/** Carries out one action and says what was learned, as `workflows/perform.ts` does. */
+export class Performer {
+  readonly #context: Context
+  readonly #temporal: Temporal
+  readonly #activities: Activities
+
+  constructor(context: Context, temporal: Temporal, activities: Activities) {
+    this.#context = context
+    this.#temporal = temporal
+    this.#activities = activities
+  }
+
+  perform(state: Experiment, action: Step, onFacts: (facts: Fact[]) => void): Handle {
+    return this.#temporal.execute<Fact[]>(
+      (attempt) => this.#work(state, action, attempt),
+      RETRIES,
+      (outcome) => onFacts(this.#factsOf(action, outcome)),
+    )
+  }
+
+  #factsOf(action: Step, outcome: Outcome<Fact[]>): Fact[] {
+    const atMs = this.#context.engine.nowMs
+    if (outcome.kind === 'done')
+      return outcome.value.map((fact) =>
+        'atMs' in fact && fact.kind !== 'clusterAsked' && fact.kind !== 'clusterRefused'
+          ? { ...fact, atMs }
+          : fact,
+      )
+    if (outcome.kind === 'cancelled')
+      return action.kind === 'launch'
+        ? [{ kind: 'launchUnsure', reason: 'the launch was interrupted', atMs }]
+        : []
+    const { error } = outcome
+    const errorKind = error instanceof SkyError ? `SkyPilot.${error.kind}` : 'unknown'
+    const failed: Fact = { kind: 'actionFailed', action: action.kind, errorKind, reason: error.message, atMs }
+    return action.kind === 'launch'
+      ? [{ kind: 'launchUnsure', reason: error.message, atMs }, failed]
+      : [failed]
+  }
+
+  *#work(state: Experiment, action: Step, attempt: Attempt): Steps<Fact[]> {
+    const { jobName, clusterName, progress } = state.attempt ?? {
+      jobName: '',
+      clusterName: null,
+      progress: null,
+    }
+    switch (action.kind) {
+      case 'launch': {
+        const unsureBefore = progress?.phase === 'intended' && progress.unsure
+        const order = { how: action.how, name: jobName, clusterName, unsureBefore }
+        return this.#learned(yield* this.#activities.launch(order, attempt))
+      }
+      case 'follow':
+        return this.#learned(yield* this.#activities.follow(action.requestId))
+      case 'abort':
+        yield* this.#activities.abort(action.requestId)
+        return [{ kind: 'launchUnsure', reason: 'the launch was aborted', atMs: 0 }]
+      case 'look':
+        return this.#learned(yield* this.#activities.find(jobName, clusterName))
+      case 'cancel':
+        yield* this.#activities.cancel(action.job)
+        return [{ kind: 'cancelAsked', job: action.job, atMs: 0 }]
+      default:
+        return yield* this.#workOnCluster(action)
+    }
+  }
+
+  *#workOnCluster(action: Extract<Step, { kind: 'cluster' | 'autostop' | 'lookAtCluster' }>): Steps<Fact[]> {
+    const { name } = action
+    switch (action.kind) {
+      case 'cluster': {
+        const { verb } = action
+        const { refusal, askedAtMs: atMs, look } = yield* this.#activities.changeCluster(verb, name)
+        const asked: Fact =
+          refusal === null
+            ? { kind: 'clusterAsked', verb, name, atMs }
+            : { kind: 'clusterRefused', verb, name, reason: refusal, atMs }
+        return [asked, ...seen(name, look)]
+      }
+      case 'autostop': {
+        const { minutes } = action
+        const refusal = yield* this.#activities.setAutostop(name, minutes)
+        return [{ kind: 'autostopAsked', name, minutes, refusal, atMs: 0 }]
+      }
+      case 'lookAtCluster':
+        return seen(name, yield* this.#activities.lookAtCluster(name))
+    }
+  }
+
+  #learned(outcome: LaunchOutcome): Fact[] {
+    const atMs = 0
+    switch (outcome.kind) {
+      case 'requested':
+        return [{ kind: 'launchRequested', requestId: outcome.requestId, atMs }]
+      case 'found':
+        return [{ kind: 'jobFound', jobId: outcome.jobId, atMs }]
+      case 'refused':
+        return [{ kind: 'launchRefused', reason: outcome.reason, exceptionName: outcome.exceptionName, atMs }]
+      case 'unsure':
+        return [{ kind: 'launchUnsure', reason: outcome.reason, isForgotten: outcome.isForgotten, atMs }]
+      case 'empty': {
+        const looked: Fact = { kind: 'lookedEmpty', atMs }
+        return this.#context.protections.twoLooks ? [looked] : [looked, looked]
+      }
+    }
+  }
+}
+
+function seen(name: string, look: ClusterLook): Fact[] {
+  switch (look.kind) {
+    case 'seen':
+      return [{ kind: 'clusterSeen', cluster: look.cluster }]
+    case 'absent':
+      return [{ kind: 'clusterAbsent', name, seenAtMs: look.seenAtMs }]
+    case 'busy':
+      return [{ kind: 'clusterBusy', name, atMs: 0 }]
+  }
+}
