@@ -136,6 +136,18 @@ async function crashServer(): Promise<void> {
   await run('bash', [REAL, 'start'])
 }
 
+/** Waits until SkyDeck has read all of SkyPilot anew. */
+function untilSynced(): Promise<void> {
+  const askedAtMs = Date.now()
+  return until(async () => {
+    const health = (await (await fetch(`${desk.url}/api/health`)).json()) as {
+      skypilot: { last_sync: string; error: string | null }
+    }
+    expect(health.skypilot.error).toBeNull()
+    expect(Date.parse(health.skypilot.last_sync)).toBeGreaterThan(askedAtMs)
+  })
+}
+
 /** Shows and checks that the experiment has one job, whoever is asked. */
 async function expectOne(story: Story, wantedStarts = 1): Promise<void> {
   const { name, mark, most, executor } = story
@@ -232,12 +244,12 @@ describe.each(EXECUTORS)('a real SkyPilot, $executor', { timeout: TEST_MS }, (ex
     const pids = tasksNamed(story.mark)
     await crashServer()
     await untilStatus(story, ['RUNNING'])
-    await until(async () => {
-      const { phase, seen_at: seenAt } = await desk.sdk.get(story.id)
-      expect(phase).toBe('running')
-      expect(Date.parse(seenAt ?? '')).toBeGreaterThan(Date.parse(before.seen_at ?? ''))
+    await untilSynced()
+    expect(await desk.sdk.get(story.id)).toMatchObject({
+      phase: 'running',
+      job_id: before.job_id,
+      run: before.run,
     })
-    expect(await desk.sdk.get(story.id)).toMatchObject({ job_id: before.job_id, run: before.run })
     expect(tasksNamed(story.mark)).toEqual(pids)
     await expectOne(story)
     await expectNone(story)

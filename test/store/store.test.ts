@@ -156,7 +156,7 @@ describe('the projection', () => {
     const { id } = (await reserve('exp'))!
     await put(running(fresh(id, 'exp')))
     expect(await listLiveAttempts(db, null)).toEqual([
-      { jobId: 7, jobName: `exp-${id}.1.1`, clusterName: null, status: 'PENDING' },
+      { experimentId: id, jobId: 7, jobName: `exp-${id}.1.1`, clusterName: null, status: 'PENDING' },
     ])
     expect(await listLiveAttempts(db, Date.now() - 60_000)).toHaveLength(1)
     expect(await listLiveAttempts(db, Date.now() + 60_000)).toHaveLength(0)
