@@ -23,6 +23,7 @@ const blank = (state: Experiment, name: string, atMs: number): Cluster => ({
   launchedAtMs: null,
   autostopMinutes: null,
   autostopAsked: null,
+  autostopRefusal: null,
   seenAtMs: NEVER,
   existsSinceMs: NEVER,
   looksAbsent: 0,
@@ -190,7 +191,7 @@ export function autostopAsked(state: Experiment, fact: Extract<Fact, { kind: 'au
   const { name, minutes, refusal, atMs } = fact
   const { cluster } = state
   if (cluster?.name !== name) return state
-  const next = { ...calm(state), cluster: { ...cluster, autostopAsked: minutes } }
+  const next = { ...calm(state), cluster: { ...cluster, autostopAsked: minutes, autostopRefusal: refusal } }
   const when = minutes === null ? 'never' : `after ${minutes} min without a job`
   const text = `the cluster stops itself ${when}`
   return log(next, atMs, 'autostop', refusal === null ? text : `SkyPilot refuses that ${text}: ${refusal}`)

@@ -108,6 +108,8 @@ export interface Cluster {
   /** As SkyPilot shows it, and as it was asked for last. */
   autostopMinutes: number | null
   autostopAsked: number | null
+  /** Why SkyPilot will not have it stop itself as asked; null where it does. */
+  autostopRefusal: string | null
   seenAtMs: number
   /** It was certainly there at this time: a look that began before proves nothing against it. */
   existsSinceMs: number

@@ -101,9 +101,13 @@ function ofJob({ attempt }: Experiment): string[] {
 
 function ofCluster({ cluster }: Experiment): string[] {
   if (!cluster) return []
-  const { name, status, reason, refused } = cluster
-  const line = `cluster ${name}: ${status ?? 'not seen yet'}${aside(reason)}`
-  return refused ? [line, `SkyPilot refuses to ${refused.verb} it: ${refused.reason}`] : [line]
+  const { name, status, reason, refused, autostopRefusal } = cluster
+  const lines = [
+    `cluster ${name}: ${status ?? 'not seen yet'}${aside(reason)}`,
+    refused ? `SkyPilot refuses to ${refused.verb} it: ${refused.reason}` : null,
+    autostopRefusal === null ? null : `it does not stop itself when idle: ${autostopRefusal}`,
+  ]
+  return lines.filter((line) => line !== null)
 }
 
 const ofOthers = ({ foreign }: Experiment): string[] =>

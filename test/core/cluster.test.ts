@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { CLUSTER_LOOK_MS, CLUSTER_REPEAT_MS } from '../../core/action.ts'
 import { decide } from '../../core/decide.ts'
+import { explain } from '../../core/explain.ts'
 import {
   after,
   clusterSeen,
@@ -133,6 +134,7 @@ test('the time after which it stops itself is kept as it is wanted, and refused 
   expect(decide(up, T)).toMatchObject({ kind: 'autostop', minutes: 30 })
   const refused = after(up, { kind: 'autostopAsked', name: 'exp-1', minutes: 30, refusal: 'cannot', atMs: T })
   expect(decide(refused, T).kind).toBe('wait')
+  expect(explain(refused, T).evidence).toContain('it does not stop itself when idle: cannot')
   const never = after(launched('cluster', policyWith({ autostopMinutes: null })), clusterSeen('UP'))
   expect(decide(never, T).kind).toBe('wait')
 })

@@ -302,6 +302,7 @@ const clusterOf = ({
   launchedAtMs: null,
   autostopMinutes: null,
   autostopAsked: null,
+  autostopRefusal: null,
   seenAtMs: T,
   existsSinceMs: NEVER,
   looksAbsent,
