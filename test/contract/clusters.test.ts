@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
   can,
   type ContractServer,
+  downloaded,
   nameOf,
   needs,
   outcomeOf,
@@ -116,6 +117,8 @@ describe.concurrent('clusters', { timeout: TEST_MS }, () => {
     expect(job!.endAtMs! - job!.startAtMs!).toBeGreaterThan(1_500)
     expect((await sky.clusters.jobStatus({ name, jobIds: [77] })).get(77)).toBeNull()
     expect((await sky.clusters.queue({ name, skipFinished: true })).jobs).toEqual([])
+    const logs = await downloaded((into) => sky.clusters.downloadLogs({ name, jobIds: [2], into, ...LONG }))
+    expect(logs).toContain('dying')
 
     await down(name)
     expect(await rowOf(name)).toBeUndefined()

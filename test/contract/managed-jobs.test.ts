@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { isTerminalManaged } from '../../skypilot/statuses.ts'
 import {
   type ContractServer,
+  downloaded,
   nameOf,
   outcomeOf,
   startContractServer,
@@ -78,6 +79,8 @@ describe.concurrent('managed jobs', { timeout: TEST_MS }, () => {
     const { text, exitCode } = await logOf(jobId)
     expect(text).toContain('dying')
     expect(exitCode).toBe(100)
+    const logs = await downloaded((into) => sky.jobs.downloadLogs({ jobId, into, timeoutMs: STEP_MS }))
+    expect(logs).toContain('dying')
   })
 
   test('a failing setup is told apart', async () => {

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, vi } from 'vitest'
@@ -74,6 +74,24 @@ export async function textOf(lines: Promise<AsyncIterable<string>>): Promise<str
   const all: string[] = []
   for await (const line of await lines) all.push(line)
   return all.join('\n')
+}
+
+/** All that a download brought, as one text; `download` gets a folder for it. */
+export async function downloaded(
+  download: (into: string) => Promise<ReadonlyMap<number, string>>,
+): Promise<string> {
+  const into = mkdtempSync(join(tmpdir(), 'skydeck-download-'))
+  try {
+    const folders = [...(await download(into)).values()]
+    const files = folders.flatMap((folder) =>
+      readdirSync(folder, { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map((entry) => join(entry.parentPath, entry.name)),
+    )
+    return files.map((file) => readFileSync(file, 'utf8')).join('\n')
+  } finally {
+    rmSync(into, { recursive: true, force: true })
+  }
 }
 
 /** How an error is to be told apart: `rejected ClusterDoesNotExist`. A success is `ok`. */
