@@ -38,7 +38,7 @@ async function projectExperiment(db: Queryable, snapshot: Snapshot): Promise<voi
        "clusterStatus" text, "autostopMinutes" integer, "launchedAtMs" float8, status text, "jobId" integer,
        "exitCode" integer, "seenAtMs" float8, deleted boolean, revision integer)
      on conflict (id) do update set
-       name = case when not exists (select from experiment other
+       name = case when excluded.deleted_at is not null or not exists (select from experiment other
            where other.name = excluded.name and other.id <> excluded.id and other.deleted_at is null)
          then excluded.name
          when experiment.deleted_at is null then experiment.name

@@ -108,6 +108,16 @@ describe('names', () => {
     await put(fresh(row!.id, 'taken'))
     expect(await getExperiment(db, String(row!.id))).toMatchObject({ name: 'mine', revision: 1 })
   })
+
+  test('a deleted one keeps its name, also when news of it come after a new one took that', async () => {
+    const { id } = (await reserve('exp'))!
+    const gone = deleted(fresh(id, 'exp'))
+    await put(gone)
+    await reserve('exp')
+    await put({ ...gone, revision: gone.revision + 1 })
+    const { rows } = await db.query<{ name: string }>('select name from experiment where id = $1', [id])
+    expect(rows).toEqual([{ name: 'exp' }])
+  })
 })
 
 describe('the projection', () => {
