@@ -33,7 +33,7 @@ describe(`three minutes of chaos with seed ${SEED}`, () => {
   test('it was chaos indeed: faults, commands and jobs came in numbers', () => {
     const faults = Object.values(report.faults).reduce((sum, count) => sum + count, 0)
     expect(faults).toBeGreaterThan(20)
-    expect(report.commands.ok).toBeGreaterThan(200)
-    expect(report.jobs.total).toBeGreaterThan(50)
+    expect(report.commands.ok).toBeGreaterThan(100)
+    expect(report.jobs.total).toBeGreaterThan(30)
   })
 })
