@@ -12,7 +12,7 @@ const LOOKS: Readonly<Record<Phase, { mark: string; word: string }>> = {
   waiting: { mark: '◌', word: 'waiting' },
   running: { mark: '●', word: 'running' },
   recovering: { mark: '↻', word: 'recovering' },
-  backoff: { mark: '↺', word: 'pausing' },
+  backoff: { mark: '↺', word: 'backing off' },
   stopping: { mark: '◕', word: 'stopping' },
   finishing: { mark: '◑', word: 'finishing' },
   succeeded: { mark: '✓', word: 'done' },

@@ -10,6 +10,7 @@ const ONE_NODE = 'the Slurm cluster of the tests has one node'
 export const CAPABILITIES = {
   'stop and start': { local: true, real: 'SkyPilot cannot stop machines of Slurm' },
   spot: { local: true, real: 'Slurm sells no spot machines' },
+  'catalogues of clouds': { local: true, real: 'SkyPilot reads them from the internet' },
   'several nodes': { local: true, real: ONE_NODE },
 } satisfies Record<string, { local: Able; real: Able }>
 

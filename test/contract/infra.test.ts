@@ -1,5 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type ContractServer, outcomeOf, startContractServer, STEP_MS, taskOf, TEST_MS } from './server.ts'
+import {
+  type ContractServer,
+  needs,
+  outcomeOf,
+  startContractServer,
+  STEP_MS,
+  taskOf,
+  TEST_MS,
+} from './server.ts'
 
 let server: ContractServer
 let sky: ContractServer['sky']
@@ -23,7 +31,8 @@ describe('what there is to run on', { timeout: TEST_MS }, () => {
     )
   })
 
-  test('accelerators are listed by name, and by how many of one a machine can have', async () => {
+  test('accelerators are listed by name, and by how many of one a machine can have', async (context) => {
+    needs('catalogues of clouds', context)
     const offers = await sky.listAccelerators({ name: 'H100', ...LONG })
     for (const [name, each] of offers) {
       expect(name).toMatch(/H100/)
