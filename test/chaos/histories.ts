@@ -48,7 +48,7 @@ async function viewWorkflow(
       status: typeof asked === 'string' ? `${status.name}, ${asked}` : status.name,
       state,
       taskTries: raw.pendingWorkflowTask?.attempt ?? 0,
-      taskFailures: events.flatMap(failureOf),
+      taskFailures: events.flatMap(taskFailureOf),
       tokens: tokensOf(events),
     }
   } catch (error) {
@@ -70,7 +70,8 @@ export async function historiesOf(temporal: Client, workflowId: string): Promise
   return histories
 }
 
-function failureOf(event: HistoryEvent): string[] {
+/** What went wrong with a workflow task through a fault of the workflow; empty for all else. */
+export function taskFailureOf(event: HistoryEvent): string[] {
   const failed = event.workflowTaskFailedEventAttributes
   if (!failed) return []
   const cause = Number(failed.cause)
