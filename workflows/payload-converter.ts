@@ -1,7 +1,8 @@
 import { DefaultPayloadConverter, type Payload, type PayloadConverter } from '@temporalio/common'
 
 const inner = new DefaultPayloadConverter()
-const UNDECODABLE = inner.toPayload({ undecodable: true })
+/** Its key holds blanks, so that it is no map of flags either. */
+const UNDECODABLE = inner.toPayload({ 'cannot be decoded': true })
 
 /**
  * Reads payloads without ever throwing. Anybody who may signal can send bytes that nothing can decode; thrown in a

@@ -141,8 +141,8 @@ describe('the worker', () => {
     expect(alive(mark)).toBe(0)
   })
 
-  test('row 13: a launch that takes longer than a heartbeat may be missing is one attempt', async () => {
-    await desk.faults([{ match: '/jobs/launch', kind: 'delay', delayMs: 25_000, times: 1 }])
+  test('row 13: a launch that is followed for longer than a heartbeat may be missing is one attempt', async () => {
+    await desk.faults([{ match: '/jobs/launch', kind: 'hold', delayMs: 25_000, times: 1 }])
     const { id, mark } = await sleeper('slow')
     await desk.sdk.setDesiredState(id, 'RUNNING')
     await desk.sdk.waitFor(id, 'running', WAIT)
@@ -158,7 +158,7 @@ async function launchTries(id: number) {
   const events = await eventsOf(id)
   const launches = new Set(
     events
-      .filter((event) => event.activityTaskScheduledEventAttributes?.activityType?.name === 'requestLaunch')
+      .filter((event) => event.activityTaskScheduledEventAttributes?.activityType?.name === 'followLaunch')
       .map(({ eventId }) => String(eventId)),
   )
   return events.flatMap(({ activityTaskStartedEventAttributes: started }) =>
