@@ -31,6 +31,9 @@ export const clusterObservation = (record: ClusterRecord, seenAtMs: number): Clu
 /** Requests that may still bring a cluster into being. */
 const MAKERS: ReadonlySet<string> = new Set(['sky.launch', 'sky.start', 'sky.exec'])
 
+const isNotSupported = ({ exceptionName }: SkyPilotError): boolean => exceptionName === 'NotSupportedError'
+const always = (): boolean => true
+
 export function createClusterActivities(skypilot: SkyPilot) {
   const signal = (): { signal: AbortSignal } => ({ signal: cancellationSignal() })
 
@@ -47,13 +50,19 @@ export function createClusterActivities(skypilot: SkyPilot) {
   }
 
   /** A refusal is an answer; that a cluster is not there means that there is nothing left to be stopped. */
-  async function refusalOf(work: () => Promise<unknown>): Promise<string | null> {
+  async function refusalOf(
+    work: () => Promise<unknown>,
+    isLasting: (error: SkyPilotError) => boolean = isNotSupported,
+  ): Promise<string | null> {
     try {
       await work()
       return null
     } catch (error) {
       if (!(error instanceof SkyPilotError) || error.kind !== 'rejected') throw error
-      return error.exceptionName === 'ClusterDoesNotExist' ? null : error.message
+      if (error.exceptionName === 'ClusterDoesNotExist') return null
+      // Work that failed may do better next time; only what the cloud cannot do at all is an answer.
+      if (!isLasting(error)) throw error
+      return error.message
     }
   }
 
@@ -78,7 +87,7 @@ export function createClusterActivities(skypilot: SkyPilot) {
         refusalOf(async () => {
           const handle = await skypilot.clusters.autostop({ name, idleMinutes: minutes ?? -1, ...signal() })
           await handle.result({ ...signal() })
-        }),
+        }, always),
       ),
 
     /** Looks at one cluster, and at what is under way for it. Only asks. */

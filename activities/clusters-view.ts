@@ -7,6 +7,8 @@ interface Expected {
   experimentId: number
   told: string
   misses: number
+  /** False for one whose name only looks like an experiment's: told, but never missed. */
+  isOwned: boolean
 }
 
 /** What experiments were last told about their clusters, so that only changes are told. Does no I/O. */
@@ -19,18 +21,20 @@ export class ClustersView {
     afresh: boolean,
   ): void {
     const names = new Set(clusters.map(({ clusterName }) => clusterName))
-    for (const name of this.#expected.keys()) if (!names.has(name)) this.#expected.delete(name)
+    for (const [name, { isOwned }] of this.#expected)
+      if (isOwned && !names.has(name)) this.#expected.delete(name)
     for (const { experimentId, clusterName, status } of clusters) {
       const known = this.#expected.get(clusterName)
       const isStale = afresh && !known?.told.startsWith(`${status}|`)
-      if (!known || isStale) this.#expected.set(clusterName, { experimentId, told: '', misses: 0 })
+      if (!known?.isOwned || isStale)
+        this.#expected.set(clusterName, { experimentId, told: '', misses: 0, isOwned: true })
     }
   }
 
   /** Is one on its way up or down? Then it is worth looking again soon. */
   get isAnyMoving(): boolean {
     return [...this.#expected.values()].some(
-      ({ told }) => !told.startsWith('UP|') && !told.startsWith('STOPPED|'),
+      ({ told, isOwned }) => isOwned && !told.startsWith('UP|') && !told.startsWith('STOPPED|'),
     )
   }
 
@@ -48,7 +52,8 @@ export class ClustersView {
         facts.push([experimentId, { kind: 'clusterSeen', cluster }])
     }
     for (const [name, expected] of this.#expected) {
-      if (present.has(name) || expected.misses >= MISSES_TOLD_MAX) continue
+      if (!present.has(name) && !expected.isOwned) this.#expected.delete(name)
+      if (!expected.isOwned || present.has(name) || expected.misses >= MISSES_TOLD_MAX) continue
       expected.misses += 1
       expected.told = ''
       facts.push([expected.experimentId, { kind: 'clusterAbsent', name, seenAtMs }])
@@ -68,7 +73,7 @@ export class ClustersView {
   #isNews(cluster: ClusterObservation, experimentId: number): boolean {
     const told = fingerprint(cluster)
     const known = this.#expected.get(cluster.name)
-    this.#expected.set(cluster.name, { experimentId, told, misses: 0 })
+    this.#expected.set(cluster.name, { experimentId, told, misses: 0, isOwned: known?.isOwned ?? false })
     return known?.told !== told
   }
 }

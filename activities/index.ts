@@ -1,4 +1,5 @@
 import { askForLook } from '../store/listen.ts'
+import { createCancels } from './cancel.ts'
 import { createClusterActivities } from './cluster.ts'
 import { createFindLaunch } from './find-launch.ts'
 import { type FleetDeps, watchFleet } from './fleet.ts'
@@ -29,6 +30,7 @@ export function createActivities(deps: ActivityDeps) {
       fenceOf,
       askForLook: look,
     }),
+    ...createCancels(skypilot),
     ...createClusterActivities(skypilot),
     ...createOrphanActivities(skypilot),
     ...createProjection(db),

@@ -71,7 +71,9 @@ export class JobsView {
 
   /** Expects news of a job that an experiment waits for. */
   track(job: Awaited): void {
-    if (!this.#tracked.has(job.jobId) && !this.#over.has(job.jobId)) this.#again(job, 0)
+    const known = this.#tracked.get(job.jobId)
+    const isTaken = known !== undefined && known.experimentId !== job.experimentId
+    if (isTaken || (!known && !this.#over.has(job.jobId))) this.#again(job, 0)
   }
 
   /**
@@ -112,8 +114,11 @@ export class JobsView {
   #factOf(job: QueueRow, seenAtMs: number, ownerOf: OwnerOf): [number, Fact] | undefined {
     const observation = observationOf(job, this.#clusterName, seenAtMs)
     const identity = parseJobName(job.jobName)
+    const taker = this.#tracked.get(job.jobId)?.experimentId
+    if (taker !== undefined && taker !== identity?.experimentId)
+      return [taker, { kind: 'foreignSeen', observation }]
     if (identity) return [identity.experimentId, { kind: 'observed', identity, observation }]
-    const owner = this.#tracked.get(job.jobId)?.experimentId ?? ownerOf(job.jobName)
+    const owner = ownerOf(job.jobName)
     return owner === undefined ? undefined : [owner, { kind: 'foreignSeen', observation }]
   }
 

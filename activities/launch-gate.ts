@@ -1,4 +1,4 @@
-import { cancellationSignal, sleep } from '@temporalio/activity'
+import { cancellationSignal, Context, sleep } from '@temporalio/activity'
 import type { SkyPilot } from '../skypilot/client.ts'
 
 /** What SkyPilot works on for minutes, and of which it can do only a few at a time. */
@@ -33,12 +33,10 @@ export function createLaunchGate(skypilot: SkyPilot, inFlightMax: number): Launc
 
   return {
     pass(work) {
-      // Behind the one before, whatever came of that; one whose turn comes after it was cancelled does nothing.
-      const mine = last.then(
-        () => whenRoom(work),
-        () => whenRoom(work),
-      )
-      last = mine.catch(() => undefined)
+      // Behind the one before, whatever came of that; one that is not wanted any more leaves the line at once.
+      const before = last
+      const mine = Promise.race([before, Context.current().cancelled]).then(() => whenRoom(work))
+      last = Promise.allSettled([before, mine])
       return mine
     },
   }

@@ -53,9 +53,6 @@ export interface LaunchDeps {
 /** How long one question about a request waits before it is asked again, on a fresh connection. */
 const ASK_MS = 5_000
 
-/** How long SkyPilot may take to write down that a job is to end. */
-const CANCEL_MS = 60_000
-
 export function createLaunches({ skypilot, find, gate, fenceOf, askForLook }: LaunchDeps) {
   const signal = (): { signal: AbortSignal } => ({ signal: cancellationSignal() })
 
@@ -116,23 +113,6 @@ export function createLaunches({ skypilot, find, gate, fenceOf, askForLook }: La
     /** Cancels a request. Whatever it has started by then is found by looking. Safe to repeat. */
     abortLaunch: (requestId: string): Promise<void> =>
       withSkyPilot(async () => void (await skypilot.requests.cancel([requestId], signal()))),
-
-    /**
-     * Asks for the end of one job, by its id, never by name. Safe to repeat: SkyPilot skips what has ended, and on a
-     * cluster that is gone there is nothing left.
-     */
-    cancelJob: ({ jobId, clusterName }: { jobId: number; clusterName: string | null }): Promise<void> =>
-      withSkyPilot(async () => {
-        const jobIds = [jobId]
-        try {
-          const request = await (clusterName === null
-            ? skypilot.jobs.cancel({ jobIds, ...signal() })
-            : skypilot.clusters.cancel({ name: clusterName, jobIds, ...signal() }))
-          await request.result({ timeoutMs: CANCEL_MS, ...signal() })
-        } catch (error) {
-          if (!(error instanceof SkyPilotError) || error.exceptionName !== 'ClusterDoesNotExist') throw error
-        }
-      }),
   }
 }
 
@@ -170,6 +150,9 @@ function whatItMeans(error: SkyPilotError): LaunchOutcome | undefined {
     case 'cancelled':
       return { kind: 'unsure', reason: 'the launch request was cancelled', isForgotten: false }
     case 'unreachable':
+      // The server answered: what worked on the launch is dead or was interrupted, and may have got somewhere.
+      if (error.exceptionName !== null) return { kind: 'unsure', reason: error.message, isForgotten: true }
+      throw error
     case 'unauthorized':
     case 'protocol':
       throw error

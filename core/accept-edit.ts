@@ -26,9 +26,17 @@ export function acceptEdit(state: Experiment, value: unknown, atMs: number): [Ex
   const { name, spec = {}, policy = {} } = value
   const why = whyNotName(name) ?? whyNotSpec(spec) ?? whyNotPolicy(policy)
   if (why !== undefined) return refuse(state, why)
-  const renamed = typeof name === 'string' ? { ...state, name } : state
+  const renamed = rename(state, name)
   const change = { spec: isRecord(spec) ? spec : {}, policy: isPolicyChange(policy) ? policy : {} }
   return edited(renamed, change, envelopeOf(value), atMs)
+}
+
+const FORMER_NAMES_MAX = 50
+
+function rename(state: Experiment, name: unknown): Experiment {
+  if (typeof name !== 'string' || name === state.name) return state
+  const formerNames = [...(state.formerNames ?? []), state.name].slice(-FORMER_NAMES_MAX)
+  return { ...state, name, formerNames }
 }
 
 const whyNotName = (name: unknown): string | undefined =>

@@ -76,7 +76,14 @@ export function turn(state: Experiment, wanted: DesiredState, by: Envelope, atMs
   const isStart = wanted === 'RUNNING'
   const run = isStart ? state.run + 1 : state.run
   const fresh = isStart ? { run, runSinceMs: atMs, quickFailures: 0, restarts: 0, closing: null } : {}
-  const next = { ...state, ...fresh, trouble: null, desired: { state: wanted, generation, ...by, atMs } }
+  const cluster = state.cluster && { ...state.cluster, refused: null }
+  const next = {
+    ...state,
+    ...fresh,
+    cluster,
+    trouble: null,
+    desired: { state: wanted, generation, ...by, atMs },
+  }
   return record(next, {
     atMs,
     kind: 'desired',

@@ -16,6 +16,9 @@ import { sequelOf } from './restart.ts'
 /** So many cancels that do not get through to a cluster, and the cluster itself is stopped. */
 const CANCELS_FAILED_MAX = 2
 
+/** So many looks that do not get through, and what cannot be seen is taken down unseen. */
+const LOOKS_FAILED_MAX = 2
+
 /**
  * Picks the next action from state and clock alone, with no memory of which event woke us.
  * It is asked again after every change, so each answer needs to be right only for this instant.
@@ -137,6 +140,8 @@ function decideIntended(
   unwanted: string | undefined,
   nowMs: number,
 ): Action {
+  if (unwanted !== undefined && isOnCluster(attempt) && isOutOfSight(state))
+    return decideCluster(state, nowMs) ?? wait('stopping: what was launched ends with its cluster')
   if (unwanted !== undefined)
     return { kind: 'look', why: `${unwanted}; making sure that nothing was started` }
   if (progress.unsure && nowMs < progress.settledAtMs)
@@ -191,6 +196,11 @@ function endsWithCluster({ deleted, desired, trouble }: Experiment): boolean {
   if (deleted || desired.state === 'TERMINATED') return true
   return desired.state === 'STOPPED' && trouble?.action === 'cancel' && trouble.failures >= CANCELS_FAILED_MAX
 }
+
+/** What is to go for good and cannot be looked at goes with its cluster, which takes launches in flight along. */
+const isOutOfSight = ({ deleted, desired, trouble, cluster }: Experiment): boolean =>
+  (deleted || desired.state === 'TERMINATED') &&
+  (cluster?.asked?.verb === 'down' || (trouble?.action === 'look' && trouble.failures >= LOOKS_FAILED_MAX))
 
 /** Says why the job we may have is not the one we should have. */
 export function whyUnwanted(state: Experiment, attempt: Attempt): string | undefined {

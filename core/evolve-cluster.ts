@@ -1,4 +1,4 @@
-import { CLUSTER_LOOK_MS, LOOKS_EMPTY_MIN } from './action.ts'
+import { CLUSTER_LOOK_MS, CLUSTER_REPEAT_MS, LOOKS_EMPTY_MIN } from './action.ts'
 import {
   type Cluster,
   clusterNameOf,
@@ -80,7 +80,19 @@ export function clusterRefused(
   if (cluster?.name !== name) return state
   // A start that is refused is no end: the launch of a job starts it too, and tells what is wrong.
   const status = verb === 'start' ? null : cluster.status
-  const next = { ...calm(state), cluster: { ...cluster, status, refused: { verb, reason } } }
+  const trouble = {
+    action: 'cluster',
+    kind: null,
+    reason,
+    failures: 0,
+    sinceMs: atMs,
+    retryAtMs: atMs + CLUSTER_REPEAT_MS,
+  }
+  const next = {
+    ...state,
+    trouble: verb === 'down' ? trouble : null,
+    cluster: { ...cluster, status, refused: { verb, reason } },
+  }
   return log(next, atMs, 'cluster-refused', `SkyPilot cannot ${SAY[verb]} cluster ${name}: ${reason}`)
 }
 
@@ -137,7 +149,8 @@ export function clusterAbsent(state: Experiment, name: string, seenAtMs: number)
   const { cluster } = state
   if (cluster?.name !== name || seenAtMs <= Math.max(cluster.seenAtMs, cluster.existsSinceMs)) return state
   const live = liveAttempt(state)
-  if (live && isOnCluster(live) && live.progress.phase !== 'active') return state
+  const isLaunching = live !== null && isOnCluster(live) && live.progress.phase !== 'active'
+  if (isLaunching && cluster.asked?.verb !== 'down') return state
   // One look that left it out and another long after are no two looks in a row.
   const isInRow = seenAtMs - cluster.seenAtMs < ABSENCE_IN_ROW_MS
   const looksAbsent = isInRow ? cluster.looksAbsent + 1 : 1

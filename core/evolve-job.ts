@@ -19,9 +19,10 @@ import { FENCED_EXIT_CODE } from './fence.ts'
 import { endingOf, exitCodeIn, isCleanedUp } from './job-status.ts'
 import { calm, closed, end, log, refresh, replaceAttempt, step } from './progress.ts'
 
-export function cancelAsked(state: Experiment, job: Stray, atMs: number): Experiment {
+export function cancelAsked(state: Experiment, fact: Extract<Fact, { kind: 'cancelAsked' }>): Experiment {
+  const { job, atMs } = fact
   const second = state.strays.find((known) => isSame(known, job))
-  if (second) return strayAsked(state, second, atMs)
+  if (second) return strayAsked(state, second, atMs, fact.isOver)
   const { attempt } = state
   if (attempt?.progress.phase !== 'active' || attempt.progress.jobId !== job.jobId) return state
   const { progress } = attempt
@@ -42,10 +43,21 @@ export function strayNotCancelled(state: Experiment, errorKind: string, atMs: nu
   return { ...state, strays: [...others, { ...second, askedAtMs: atMs }] }
 }
 
-/** The end of a second job is asked for until it is seen. Who was asked for goes to the end of the row. */
-function strayAsked(state: Experiment, second: SecondJob, atMs: number): Experiment {
+/**
+ * The end of a second job is asked for until a look shows it: the look-out tells changes only, so its silence proves
+ * nothing. Where the asking took no look, a job that is not told of for long counts as ended. Who was asked for goes to
+ * the end of the row.
+ */
+function strayAsked(state: Experiment, second: SecondJob, atMs: number, isOver?: boolean): Experiment {
   const asks = second.asks + 1
-  if (asks > (second.isSeenSince ? STRAY_ASKS_MAX : STRAY_ASKS_UNSEEN_MAX)) {
+  if (isOver === true)
+    return log(
+      calm(withoutStray(state, second)),
+      atMs,
+      'stray-ended',
+      `the second job ${second.jobId} is over`,
+    )
+  if (isOver === undefined && asks > (second.isSeenSince ? STRAY_ASKS_MAX : STRAY_ASKS_UNSEEN_MAX)) {
     const text = `the second job ${second.jobId} was not seen again: it counts as ended`
     return log(calm(withoutStray(state, second)), atMs, 'stray-unseen', text)
   }
@@ -68,8 +80,17 @@ const isSame = (one: Stray, other: Pick<Stray, 'jobId' | 'clusterName'>): boolea
 /** Takes what was seen of a job that carries an identity of this experiment. */
 export function observed(state: Experiment, identity: AttemptIdentity, seen: Observation): Experiment {
   if (identity.experimentId !== state.id) return state
+  if (!carriesOurName(state, identity.name, seen))
+    return endingOf(seen.status) ? withoutForeign(state, seen) : noteForeign(state, seen)
   return observedOurs(endingOf(seen.status) ? withoutStray(state, seen) : state, identity, seen)
 }
+
+/** Another desk on the same SkyPilot counts its experiments from 1 too: its jobs are told of, and never touched. */
+const carriesOurName = (
+  { name, formerNames = [], attempt }: Experiment,
+  given: string,
+  seen: Observation,
+): boolean => given === name || formerNames.includes(given) || attempt?.jobName === seen.jobName
 
 function observedOurs(state: Experiment, identity: AttemptIdentity, seen: Observation): Experiment {
   const { attempt } = state

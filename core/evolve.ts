@@ -33,7 +33,7 @@ const TAKERS: { readonly [K in Fact['kind']]: Taker<K> } = {
   launchRefused,
   lookedEmpty: (state, fact) => lookedEmpty(state, fact.atMs),
   jobFound: (state, fact) => jobFound(state, fact.jobId, fact.atMs),
-  cancelAsked: (state, fact) => cancelAsked(state, fact.job, fact.atMs),
+  cancelAsked,
   observed: (state, fact) => observed(state, fact.identity, fact.observation),
   foreignSeen: (state, fact) => foreignSeen(state, fact.observation),
   vanished,

@@ -168,6 +168,8 @@ export interface Experiment {
   v: 2
   id: number
   name: string
+  /** Names that it had: its jobs of those days still carry them. Absent where it was never renamed. */
+  formerNames?: string[]
   /** Who created it: starts are shared fairly between owners. */
   owner: string
   spec: Spec

@@ -38,7 +38,8 @@ export type Fact =
   | { kind: 'launchRefused'; reason: string; exceptionName: string | null; atMs: number }
   | { kind: 'lookedEmpty'; atMs: number }
   | { kind: 'jobFound'; jobId: number; atMs: number }
-  | { kind: 'cancelAsked'; job: Stray; atMs: number }
+  /** `isOver`: a look after the asking showed whether the job is over; absent where none was taken. */
+  | { kind: 'cancelAsked'; job: Stray; isOver?: boolean; atMs: number }
   | { kind: 'observed'; identity: AttemptIdentity; observation: Observation }
   /** A live job whose name is the experiment's own and which SkyDeck did not launch. */
   | { kind: 'foreignSeen'; observation: Observation }

@@ -21,7 +21,7 @@ export interface Fence {
 }
 
 /**
- * Lines before a job's command. They need a shell and one of curl, wget or python3; where none is there, it is as if
+ * Lines before a job's command. They need a shell and one of curl or python3; where neither is there, it is as if
  * the desk could not be reached. SKYPILOT_TASK_ID is the same for all nodes of a job and after its recovery.
  */
 const PREAMBLE = `
@@ -36,7 +36,7 @@ except urllib.error.HTTPError as e: print(e.code)
 except Exception: print(0)'
   else echo 0; fi
 }
-__skydeck_answer=$(__skydeck_ask 2>/dev/null)
+__skydeck_answer=$(__skydeck_ask 2>/dev/null) || true
 if [ "$__skydeck_answer" = 409 ]; then
   echo "skydeck: another job of this attempt is running already; this one leaves" >&2
   exit ${FENCED_EXIT_CODE}

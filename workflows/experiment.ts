@@ -85,6 +85,8 @@ class Self {
 
   count(reason: string): void {
     this.#set(refuse(this.state, reason)[0])
+    // No news, but the loop must see when a flood of them has made the history long.
+    this.version += 1
   }
 
   isProjected(): boolean {

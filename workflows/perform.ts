@@ -8,7 +8,7 @@ import {
 import type { Activities, ClusterAnswer, ClusterLook, LaunchOutcome } from '../activities/index.ts'
 import type { Action } from '../core/action.ts'
 import { buildTask } from '../core/build-task.ts'
-import { type Attempt, type Experiment, identityOf } from '../core/experiment.ts'
+import { type Attempt, type Experiment, identityOf, type Stray } from '../core/experiment.ts'
 import type { Fact } from '../core/facts.ts'
 import { LAUNCH_TASK_QUEUE } from './definitions.ts'
 
@@ -113,12 +113,24 @@ async function attempt(state: Experiment, action: Step): Promise<Fact[]> {
     }
     case 'cancel':
       await quick.cancelJob.executeWithOptions({ summary }, [action.job])
-      return [{ kind: 'cancelAsked', job: action.job, atMs: Date.now() }]
+      return [
+        { kind: 'cancelAsked', job: action.job, ...(await standOf(state, action.job)), atMs: Date.now() },
+      ]
     case 'cluster':
     case 'autostop':
     case 'lookAtCluster':
       return attemptCluster(action, summary)
   }
+}
+
+/** A second job stays in the books until it is over; nobody else tells of one that does not change. */
+async function standOf(state: Experiment, job: Stray): Promise<{ isOver?: boolean }> {
+  const isSecond = state.strays.some(
+    ({ jobId, clusterName }) => jobId === job.jobId && clusterName === job.clusterName,
+  )
+  if (!isSecond) return {}
+  const summary = `is the second job ${job.jobId} over?`
+  return { isOver: await quick.isJobOver.executeWithOptions({ summary }, [job]) }
 }
 
 type ClusterStep = Extract<Step, { kind: 'cluster' | 'autostop' | 'lookAtCluster' }>

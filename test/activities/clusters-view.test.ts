@@ -53,4 +53,15 @@ describe('what experiments are told about their clusters', () => {
     view.expect([{ experimentId: 1, clusterName: 'a-1', status: 'UP' }], true)
     expect(told(view, cluster('a-1', 'UP'))).toEqual([])
   })
+
+  test('a stranger whose name looks like one of ours once, though nothing expects it, and it moves nobody to look', () => {
+    const view = new ClustersView()
+    const look = () => {
+      view.expect([], false)
+      return view.take([cluster('dev-1', 'INIT')], T, () => 1)
+    }
+    expect(look()).toHaveLength(1)
+    expect(look()).toEqual([])
+    expect(view.isAnyMoving).toBe(false)
+  })
 })

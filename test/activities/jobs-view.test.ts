@@ -52,6 +52,13 @@ describe('only news are told', () => {
     expect(facts(view, [])).toMatchObject([[7, { kind: 'vanished', jobName: 'a-stray' }]])
   })
 
+  test('an adopted job of another experiment is told to the one that took it', () => {
+    const view = managed()
+    view.track({ jobId: 1, jobName: 'old-3.1.1', experimentId: 5 })
+    const taken = job(1, 'RUNNING', { jobName: 'old-3.1.1' })
+    expect(facts(view, [taken])).toMatchObject([[5, { kind: 'foreignSeen' }]])
+  })
+
   test('what could not be delivered is told again', () => {
     const view = managed()
     for (const [id, fact] of facts(view, [job(1, 'RUNNING')])) view.forgetTold(id, fact)

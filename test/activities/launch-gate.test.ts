@@ -55,3 +55,18 @@ test('one that is not wanted any more lets the next through', async () => {
   active = []
   expect(await next).toBe('launched')
 })
+
+test('one that waits in the line behind another leaves it the moment that it is not wanted', async () => {
+  const gate = createLaunchGate(
+    withRequests(() => ['sky.launch']),
+    1,
+  )
+  const head = new MockActivityEnvironment()
+  const first = head.run(() => gate.pass(async () => 'launched')).catch((error: unknown) => String(error))
+  const behind = new MockActivityEnvironment()
+  const second = behind.run(() => gate.pass(async () => 'launched')).catch((error: unknown) => String(error))
+  behind.cancel()
+  expect(await second).toMatch(/cancel/i)
+  head.cancel()
+  expect(await first).toMatch(/cancel/i)
+})

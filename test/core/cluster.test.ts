@@ -173,3 +173,46 @@ test('facts about other clusters change nothing', () => {
   expect(after(ended('SUCCEEDED'), clusterSeen('UP'))).toEqual(ended('SUCCEEDED'))
   expect(after(want(fresh('cluster'), 'RUNNING'), requested).cluster).toBeNull()
 })
+
+test('taking it down that fails is asked for again after a pause, however it was refused', () => {
+  const going = want(over, 'TERMINATED')
+  const refused = {
+    kind: 'clusterRefused',
+    verb: 'down',
+    name: 'exp-1',
+    reason: 'no way',
+    atMs: T + 10,
+  } as const
+  const after10 = after(going, refused)
+  expect(decide(after10, T + 11)).toMatchObject({ kind: 'wait', untilMs: T + 10 + CLUSTER_REPEAT_MS })
+  expect(decide(after10, T + 10 + CLUSTER_REPEAT_MS)).toMatchObject({ kind: 'cluster', verb: 'down' })
+})
+
+test('a stop that was refused is asked for again when it is wished again', () => {
+  const refusal = {
+    kind: 'clusterRefused',
+    verb: 'stop',
+    name: 'exp-1',
+    reason: 'cannot',
+    atMs: T + 10,
+  } as const
+  const refused = after(want(over, 'STOPPED'), refusal)
+  expect(decide(refused, T + 11)).toMatchObject({ kind: 'wait', untilMs: null })
+  const again = want(want(refused, 'RUNNING'), 'STOPPED')
+  expect(decide(again, T + 11)).toMatchObject({ kind: 'cluster', verb: 'stop' })
+})
+
+test('TERMINATED during a launch that cannot be looked at takes the cluster down unseen, and then it is over', () => {
+  const launching = want(after(want(fresh('cluster'), 'RUNNING'), intended), 'TERMINATED')
+  expect(decide(launching, T)).toMatchObject({ kind: 'look' })
+  const blind = {
+    kind: 'actionFailed',
+    action: 'look',
+    errorKind: 'SkyPilot.rejected',
+    reason: 'no SSH',
+  } as const
+  const twice = after(launching, { ...blind, atMs: T + 1 }, { ...blind, atMs: T + 5_000 })
+  expect(decide(twice, T + 60_000)).toMatchObject({ kind: 'cluster', verb: 'down' })
+  const gone = after(twice, asked('down', T + 60_001), absent(T + 60_002), absent(T + 70_000))
+  expect(gone).toMatchObject({ cluster: null, attempt: { progress: { phase: 'ended' } } })
+})

@@ -281,3 +281,24 @@ test('hold keeps hands off whatever is wanted, and a deletion is not held', () =
     kind: 'wait',
   })
 })
+
+test('a job of another desk whose experiment has the same number is told of, and never touched', () => {
+  const theirs = seen(9, 'RUNNING', { jobName: 'colleague-1.3.1' })
+  const beside = after(launched(), theirs)
+  expect(beside).toMatchObject({ strays: [], foreign: [{ jobId: 9, jobName: 'colleague-1.3.1' }] })
+  expect(after(fresh(), theirs)).toMatchObject({ attempt: null, foreign: [{ jobId: 9 }] })
+  expect(after(beside, seen(9, 'CANCELLED', { jobName: 'colleague-1.3.1' })).foreign).toEqual([])
+})
+
+test('a job under a former name is still ours', () => {
+  const renamed = wish(launched(), 'edit', { name: 'other', spec: {} })
+  expect(after(renamed, seen(9, 'RUNNING')).strays).toMatchObject([{ jobId: 9 }])
+})
+
+test('a second job that was looked at and still lives is never given up, and one that is over is at once', () => {
+  const two = after(launched(), seen(9, 'RUNNING'))
+  const asked = (isOver: boolean) => ({ kind: 'cancelAsked', job: stray(9), isOver, atMs: T }) as const
+  const patient = after(two, ...Array.from({ length: 10 * STRAY_ASKS_UNSEEN_MAX }, () => asked(false)))
+  expect(patient.strays).toMatchObject([{ jobId: 9 }])
+  expect(after(patient, asked(true)).strays).toEqual([])
+})
