@@ -1,3 +1,4 @@
+import type { Pool } from 'pg'
 import { askForLook } from '../store/listen.ts'
 import { createCancels } from './cancel.ts'
 import { createClusterActivities } from './cluster.ts'
@@ -12,6 +13,8 @@ export type { ClusterAnswer, ClusterLook } from './cluster.ts'
 export type { LaunchOutcome } from './launch.ts'
 
 export interface ActivityDeps extends FleetDeps, Pick<LaunchDeps, 'fenceOf'> {
+  /** The same tables for the look-out, which gives up soon: it must go on looking while they hang. */
+  hastyDb: Pool
   /** So many launches does SkyPilot work on at a time. */
   launchesInFlight: number
 }
@@ -21,7 +24,7 @@ export type Activities = ReturnType<typeof createActivities>
 /** Every side effect of a workflow. Each may run twice, and says why that is harmless. */
 export function createActivities(deps: ActivityDeps) {
   const { skypilot, db, fenceOf } = deps
-  const look = (): Promise<void> => askForLook(db)
+  const look = (): Promise<void> => askForLook(deps.hastyDb)
   return {
     ...createLaunches({
       skypilot,
@@ -34,7 +37,7 @@ export function createActivities(deps: ActivityDeps) {
     ...createClusterActivities(skypilot),
     ...createOrphanActivities(skypilot),
     ...createProjection(db),
-    watchFleet: (): Promise<void> => watchFleet(deps),
+    watchFleet: (): Promise<void> => watchFleet({ ...deps, db: deps.hastyDb }),
 
     /** Wakes the look-out wherever it runs. Safe to repeat: a second wish for a look is one look more. */
     askForLook: look,

@@ -31,6 +31,9 @@ const CACHED_WORKFLOWS_MAX = 500
 /** So long does a workflow wait for the worker that has it in its cache; then any other takes it. An honest one comes in ms. */
 const STICKY_MS = 1_000
 const DRAIN_MS = 5_000
+
+/** So long may a statement of the look-out take. */
+const HASTY_MS = 1_000
 const MIGRATE_AGAIN_MS = 2_000
 
 const settings = readSettings()
@@ -44,6 +47,7 @@ async function work(given: Settings, databaseUrl: string): Promise<void> {
   const onError = (error: Error): void => log.warn({ err: error }, 'lost a connection to Postgres')
   await bringTablesUp(databaseUrl)
   const db = openPool(databaseUrl, onError)
+  const hastyDb = openPool(databaseUrl, onError, HASTY_MS)
   const looks = listen(databaseUrl, 'skydeck_look', onError)
   const address = given.temporalAddress ?? 'localhost:7233'
   const namespace = given.temporalNamespace
@@ -57,6 +61,7 @@ async function work(given: Settings, databaseUrl: string): Promise<void> {
       ...(given.skypilotToken ? { token: given.skypilotToken } : {}),
     }),
     db,
+    hastyDb,
     temporal,
     pollIntervalMs: given.pollIntervalMs,
     reconcileIntervalMs: given.reconcileIntervalMs,
@@ -73,8 +78,10 @@ async function work(given: Settings, databaseUrl: string): Promise<void> {
   })
   log.info({ address, namespace }, 'working')
   await Promise.race(workers.map((worker) => worker.run()))
+  // The other one may still have something to write.
+  await drained(workers)
   await looks.close()
-  await db.end()
+  await Promise.all([db.end(), hastyDb.end()])
   stop('a worker ended')
 }
 

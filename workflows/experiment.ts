@@ -141,12 +141,13 @@ class Self {
   }
 }
 
+/** A local activity that took too long fails as an ActivityFailure, and in a replay as the bare time-out within. */
 async function succeeds(work: () => Promise<void>): Promise<boolean> {
   try {
     await work()
     return true
   } catch (error) {
-    if (!(error instanceof wf.ActivityFailure)) throw error
+    if (!(error instanceof wf.TemporalFailure)) throw error
     return false
   }
 }

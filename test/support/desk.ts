@@ -95,6 +95,18 @@ export class TestDesk {
     return JSON.parse(readFileSync(join(this.home, 'desk', 'pids.json'), 'utf8')) as Pid[]
   }
 
+  /** Stops a process and its children where they are, so that nobody starts them again; gives how to let them go on. */
+  freeze(name: string): () => void {
+    const found = this.pids().find((each) => each.name === name)
+    if (!found) throw new Error(`${name} does not run`)
+    // What a frozen database has accepted already would go on with its backends.
+    const all = [found.pid, ...childrenOf(found.pid)]
+    for (const pid of all) process.kill(pid, 'SIGSTOP')
+    return () => {
+      for (const pid of all.splice(0)) if (isAlive(pid)) process.kill(pid, 'SIGCONT')
+    }
+  }
+
   kill(name: string): void {
     const found = this.pids().find((each) => each.name === name)
     if (!found) throw new Error(`${name} does not run`)
@@ -216,6 +228,13 @@ function isAlive(pid: number): boolean {
     return false
   }
 }
+
+const childrenOf = (parent: number): number[] =>
+  execFileSync('ps', ['-eo', 'pid=,ppid='], { encoding: 'utf8' })
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/).map(Number))
+    .filter(([, ppid]) => ppid === parent)
+    .map(([pid = 0]) => pid)
 
 /** Living processes whose command line holds this text. */
 export function processesWith(text: string): number[] {
