@@ -10,7 +10,7 @@ import { createOrphanActivities } from './orphans.ts'
 import { createProjection } from './projection.ts'
 
 export type { ClusterAnswer, ClusterLook } from './cluster.ts'
-export type { LaunchOutcome } from './launch.ts'
+export type { LaunchOrder, LaunchOutcome } from './launch.ts'
 
 export interface ActivityDeps extends FleetDeps, Pick<LaunchDeps, 'fenceOf'> {
   /** The same tables for the look-out, which gives up soon: it must go on looking while they hang. */

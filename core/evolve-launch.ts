@@ -1,4 +1,4 @@
-import { FORGOTTEN_SETTLE_MS, LOOK_AGAIN_MS, LOOKS_EMPTY_MIN, SETTLE_MS } from './action.ts'
+import { FORGOTTEN_SETTLE_MS, LOOK_AGAIN_MS, LOOKS_EMPTY_MIN, MAKING_MAX_MS, SETTLE_MS } from './action.ts'
 import { buildCommand } from './build-command.ts'
 import { jobName } from './build-task.ts'
 import { whyUnwanted } from './decide.ts'
@@ -111,15 +111,25 @@ export function lookedEmpty(state: Experiment, atMs: number): Experiment {
   if (isSettled && looksEmpty >= LOOKS_EMPTY_MIN && whyUnwanted(state, attempt) !== undefined)
     return end(state, neverStarted(atMs), atMs)
   const again = refresh(state, attempt, { ...progress, looksEmpty })
-  const trouble = {
-    action: 'look',
-    kind: null,
-    reason: 'nothing found yet, looking once more',
-    failures: 0,
-    sinceMs: atMs,
-    retryAtMs: atMs + (isSettled ? SETTLE_MS : LOOK_AGAIN_MS),
-  }
-  return { ...again, trouble }
+  return lookAgain(again, 'nothing found yet, looking once more', atMs, isSettled ? SETTLE_MS : LOOK_AGAIN_MS)
+}
+
+const lookAgain = (state: Experiment, reason: string, atMs: number, afterMs: number): Experiment => ({
+  ...state,
+  trouble: { action: 'look', kind: null, reason, failures: 0, sinceMs: atMs, retryAtMs: atMs + afterMs },
+})
+
+/** While its cluster is being made the launch may be on its way. Where it is not wanted it ends with the cluster. */
+export function lookedMaking(state: Experiment, atMs: number): Experiment {
+  const { attempt } = state
+  if (attempt?.progress.phase !== 'intended') return state
+  const { progress } = attempt
+  const makingUntilMs = progress.makingUntilMs ?? atMs + MAKING_MAX_MS
+  if (atMs >= makingUntilMs || whyUnwanted(state, attempt) !== undefined) return lookedEmpty(state, atMs)
+  const settledAtMs = Math.max(progress.settledAtMs, atMs + FORGOTTEN_SETTLE_MS)
+  const waiting = { ...progress, looksEmpty: 0, unsure: true, settledAtMs, makingUntilMs }
+  const reason = 'its cluster is being made, maybe by a launch that SkyPilot forgot'
+  return lookAgain(refresh(state, attempt, waiting), reason, atMs, LOOK_AGAIN_MS)
 }
 
 const neverStarted = (atMs: number): Verdict => ({

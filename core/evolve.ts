@@ -14,6 +14,7 @@ import {
   launchRequested,
   launchUnsure,
   lookedEmpty,
+  lookedMaking,
 } from './evolve-launch.ts'
 import { type Closing, type Experiment, record } from './experiment.ts'
 import type { Fact } from './facts.ts'
@@ -32,6 +33,7 @@ const TAKERS: { readonly [K in Fact['kind']]: Taker<K> } = {
   launchUnsure,
   launchRefused,
   lookedEmpty: (state, fact) => lookedEmpty(state, fact.atMs),
+  lookedMaking: (state, fact) => lookedMaking(state, fact.atMs),
   jobFound: (state, fact) => jobFound(state, fact.jobId, fact.atMs),
   cancelAsked,
   observed: (state, fact) => observed(state, fact.identity, fact.observation),

@@ -53,11 +53,16 @@ export const NEVER = 0
  * - `active`: a job exists; it may be stopping, or have its verdict and still be cleaning up
  * - `ended`: nothing of it is left
  */
-export type Progress =
-  | { phase: 'intended'; looksEmpty: number; unsure: boolean; settledAtMs: number }
-  | { phase: 'requested'; requestId: string; sinceMs: number }
-  | Active
-  | Ended
+export type Progress = Intended | { phase: 'requested'; requestId: string; sinceMs: number } | Active | Ended
+
+export interface Intended {
+  phase: 'intended'
+  looksEmpty: number
+  unsure: boolean
+  settledAtMs: number
+  /** Until when a cluster in the making counts as a sign of our launch; absent where none was seen. */
+  makingUntilMs?: number
+}
 
 export interface Active {
   phase: 'active'

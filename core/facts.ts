@@ -37,6 +37,8 @@ export type Fact =
   | { kind: 'launchUnsure'; reason: string; isForgotten?: boolean; atMs: number }
   | { kind: 'launchRefused'; reason: string; exceptionName: string | null; atMs: number }
   | { kind: 'lookedEmpty'; atMs: number }
+  /** The cluster is being made, by whom nobody can tell: the launch may be the one that makes it. */
+  | { kind: 'lookedMaking'; atMs: number }
   | { kind: 'jobFound'; jobId: number; atMs: number }
   /** `isOver`: a look after the asking showed whether the job is over; absent where none was taken. */
   | { kind: 'cancelAsked'; job: Stray; isOver?: boolean; atMs: number }

@@ -5,7 +5,13 @@ import {
   isCancellation,
   proxyActivities,
 } from '@temporalio/workflow'
-import type { Activities, ClusterAnswer, ClusterLook, LaunchOutcome } from '../activities/index.ts'
+import type {
+  Activities,
+  ClusterAnswer,
+  ClusterLook,
+  LaunchOrder,
+  LaunchOutcome,
+} from '../activities/index.ts'
 import type { Action } from '../core/action.ts'
 import { buildTask } from '../core/build-task.ts'
 import { type Attempt, type Experiment, identityOf, type Stray } from '../core/experiment.ts'
@@ -197,7 +203,7 @@ async function requestLaunch(
     clusterName: current.clusterName,
     identity: { experimentId: state.id, run: current.run, attempt: current.attempt },
     task: { ...task, name: current.jobName },
-    unsureBefore: current.progress.phase === 'intended' && current.progress.unsure,
+    ...doubtsOf(current),
   }
   return launching.requestLaunch.executeWithOptions(
     {
@@ -206,6 +212,13 @@ async function requestLaunch(
     },
     [order],
   )
+}
+
+/** What an earlier launch of the same attempt may have come to, and how long that is waited for. */
+function doubtsOf({ progress }: Attempt): Pick<LaunchOrder, 'unsureBefore' | 'waitsForMaking'> {
+  if (progress.phase !== 'intended') return { unsureBefore: false, waitsForMaking: true }
+  const { unsure, makingUntilMs } = progress
+  return { unsureBefore: unsure, waitsForMaking: makingUntilMs === undefined || Date.now() < makingUntilMs }
 }
 
 const FAIRNESS_KEY_CHARS_MAX = 60
@@ -221,6 +234,8 @@ function learned(outcome: LaunchOutcome): Fact[] {
       return [{ kind: 'launchRefused', reason: outcome.reason, exceptionName: outcome.exceptionName, atMs }]
     case 'unsure':
       return [{ kind: 'launchUnsure', reason: outcome.reason, isForgotten: outcome.isForgotten, atMs }]
+    case 'making':
+      return [{ kind: 'lookedMaking', atMs }]
     case 'empty':
       return [{ kind: 'lookedEmpty', atMs }]
   }

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
-import { type Action, FORGOTTEN_SETTLE_MS, SETTLE_MS } from '../../core/action.ts'
+import { type Action, FORGOTTEN_SETTLE_MS, MAKING_MAX_MS, SETTLE_MS } from '../../core/action.ts'
 import { decide } from '../../core/decide.ts'
 import type { Experiment } from '../../core/experiment.ts'
+import type { Fact } from '../../core/facts.ts'
 import {
   after,
   clusterSeen,
@@ -71,6 +72,25 @@ test('row 47: a launch that SkyPilot forgot is looked for until the processes of
   expect(decide(forgotten, T)).toMatchObject({ kind: 'look' })
   expect(decide(forgotten, T + FORGOTTEN_SETTLE_MS - 1)).toMatchObject({ kind: 'look' })
   expect(decide(forgotten, T + FORGOTTEN_SETTLE_MS)).toMatchObject({ kind: 'launch' })
+})
+
+test('row 47: while its cluster is being made nothing is launched again, and not for ever', () => {
+  const making: Fact = { kind: 'lookedMaking', atMs: T }
+  const onCluster = after(want(fresh('cluster'), 'RUNNING'), intended, requested)
+  const forgotten = after(onCluster, { kind: 'launchUnsure', reason: 'forgot', isForgotten: true, atMs: T })
+  const waiting = after(forgotten, making, { ...making, atMs: T + 60_000 })
+  expect(decide(waiting, T + 60_000)).toMatchObject({ kind: 'wait', untilMs: T + 70_000 })
+  expect(decide(waiting, T + 89_999)).toMatchObject({ kind: 'look' })
+  const late = after(waiting, { ...making, atMs: T + MAKING_MAX_MS })
+  expect(decide(late, T + MAKING_MAX_MS + SETTLE_MS)).toMatchObject({ kind: 'launch', how: 'cluster' })
+})
+
+test('row 47: what is not wanted any more does not wait for the cluster in the making, which is taken down', () => {
+  const making: Fact = { kind: 'lookedMaking', atMs: T }
+  const onCluster = after(want(fresh('cluster'), 'RUNNING'), intended, requested)
+  const aborted = after(onCluster, { kind: 'launchUnsure', reason: 'aborted', atMs: T })
+  const gone = after(want(aborted, 'STOPPED'), making, { ...making, atMs: T + SETTLE_MS })
+  expect(decide(gone, T + SETTLE_MS)).toMatchObject({ kind: 'cluster', verb: 'down' })
 })
 
 test('row 10: an unwanted launch counts as never made only after two looks with a pause between', () => {

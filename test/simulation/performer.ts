@@ -74,7 +74,9 @@ export class Performer {
     switch (action.kind) {
       case 'launch': {
         const unsureBefore = progress?.phase === 'intended' && progress.unsure
-        const order = { how: action.how, name: jobName, clusterName, unsureBefore }
+        const until = progress?.phase === 'intended' ? progress.makingUntilMs : undefined
+        const waitsForMaking = until === undefined || this.#context.engine.nowMs < until
+        const order = { how: action.how, name: jobName, clusterName, unsureBefore, waitsForMaking }
         return this.#learned(yield* this.#activities.launch(order, attempt))
       }
       case 'follow':
@@ -125,6 +127,8 @@ export class Performer {
         return [{ kind: 'launchRefused', reason: outcome.reason, exceptionName: outcome.exceptionName, atMs }]
       case 'unsure':
         return [{ kind: 'launchUnsure', reason: outcome.reason, isForgotten: outcome.isForgotten, atMs }]
+      case 'making':
+        return [{ kind: 'lookedMaking', atMs }]
       case 'empty': {
         const looked: Fact = { kind: 'lookedEmpty', atMs }
         return this.#context.protections.twoLooks ? [looked] : [looked, looked]
