@@ -42,7 +42,7 @@ export class FleetView {
     for (const fact of facts) {
       if (fact.kind === 'observed' || fact.kind === 'foreignSeen')
         this.queueOf(fact.observation.clusterName).forgetTold(experimentId, fact)
-      else if (fact.kind === 'vanished') this.managed.forgetTold(experimentId, fact)
+      else if (fact.kind === 'vanished') this.queueOf(fact.clusterName ?? null).forgetTold(experimentId, fact)
       else this.clusters.forgetTold(fact)
     }
   }

@@ -60,6 +60,10 @@ export class JobsView {
     this.#clusterName = clusterName
   }
 
+  get #place(): { clusterName?: string } {
+    return this.#clusterName === null ? {} : { clusterName: this.#clusterName }
+  }
+
   /** Is there a job whose end is waited for? */
   get isWaiting(): boolean {
     return this.#tracked.size > 0
@@ -144,7 +148,7 @@ export class JobsView {
       this.#close(jobId)
       const { jobName, experimentId } = job
       if (experimentId !== undefined)
-        facts.push([experimentId, { kind: 'vanished', jobId, jobName, atMs: look.seenAtMs }])
+        facts.push([experimentId, { kind: 'vanished', jobId, jobName, ...this.#place, atMs: look.seenAtMs }])
     }
     return facts
   }

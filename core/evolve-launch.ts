@@ -44,12 +44,22 @@ export function intend(state: Experiment, atMs: number): Experiment {
 
 export function launchRequested(state: Experiment, requestId: string, atMs: number): Experiment {
   if (state.attempt?.progress.phase !== 'intended') return state
+  const { abortAskedAtMs } = state.attempt.progress
   const text = `SkyPilot took the launch as request ${requestId}`
+  const aborting = abortAskedAtMs === undefined ? {} : { abortAskedAtMs }
   return step(
     state,
     { atMs, kind: 'launch-requested', text },
-    { phase: 'requested', requestId, sinceMs: atMs },
+    { phase: 'requested', requestId, sinceMs: atMs, ...aborting },
   )
+}
+
+/** Whether SkyPilot did abort it shows a look; the request that is found again is not aborted again at once. */
+export function abortAsked(state: Experiment, atMs: number): Experiment {
+  const unsure = launchUnsure(state, { kind: 'launchUnsure', reason: 'the launch was aborted', atMs })
+  const { attempt } = unsure
+  if (attempt?.progress.phase !== 'intended') return unsure
+  return { ...unsure, attempt: { ...attempt, progress: { ...attempt.progress, abortAskedAtMs: atMs } } }
 }
 
 /**

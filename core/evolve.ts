@@ -8,6 +8,7 @@ import {
 } from './evolve-cluster.ts'
 import { cancelAsked, foreignSeen, observed, strayNotCancelled, vanished } from './evolve-job.ts'
 import {
+  abortAsked,
   intend,
   jobFound,
   launchRefused,
@@ -31,6 +32,7 @@ const TAKERS: { readonly [K in Fact['kind']]: Taker<K> } = {
   launchIntended: (state, fact) => intend(state, fact.atMs),
   launchRequested: (state, fact) => launchRequested(state, fact.requestId, fact.atMs),
   launchUnsure,
+  abortAsked: (state, fact) => abortAsked(state, fact.atMs),
   launchRefused,
   lookedEmpty: (state, fact) => lookedEmpty(state, fact.atMs),
   lookedMaking: (state, fact) => lookedMaking(state, fact.atMs),
@@ -91,7 +93,7 @@ function failed(state: Experiment, fact: Extract<Fact, { kind: 'actionFailed' }>
   const retryAtMs = fact.atMs + Math.min(RETRY_BASE_MS * 2 ** (failures - 1), RETRY_MAX_MS)
   const { action, reason, errorKind: kind } = fact
   const trouble = { action, kind, reason, failures, sinceMs: before?.sinceMs ?? fact.atMs, retryAtMs }
-  const asked = action === 'cancel' ? strayNotCancelled(state, kind, fact.atMs) : state
+  const asked = fact.job ? strayNotCancelled(state, fact.job, kind, fact.atMs) : state
   const next = { ...asked, trouble }
   // The same trouble once more is no news for the log.
   return before?.reason === reason

@@ -53,7 +53,7 @@ export const NEVER = 0
  * - `active`: a job exists; it may be stopping, or have its verdict and still be cleaning up
  * - `ended`: nothing of it is left
  */
-export type Progress = Intended | { phase: 'requested'; requestId: string; sinceMs: number } | Active | Ended
+export type Progress = Intended | Requested | Active | Ended
 
 export interface Intended {
   phase: 'intended'
@@ -62,6 +62,15 @@ export interface Intended {
   settledAtMs: number
   /** Until when a cluster in the making counts as a sign of our launch; absent where none was seen. */
   makingUntilMs?: number
+  /** When SkyPilot was asked to abort the request, if it was. */
+  abortAskedAtMs?: number
+}
+
+export interface Requested {
+  phase: 'requested'
+  requestId: string
+  sinceMs: number
+  abortAskedAtMs?: number
 }
 
 export interface Active {
@@ -299,6 +308,10 @@ export const endOfRun = ({ run, attempt }: Experiment): Ended | undefined =>
 
 /** The name of the experiment's own cluster: the one that exists, or the one that would be made. */
 export const clusterNameOf = ({ cluster, name, id }: Experiment): string => cluster?.name ?? `${name}-${id}`
+
+/** Is it the name of a cluster that was made for this experiment, as it is named now or was named before? */
+export const isOwnClusterName = ({ name, formerNames = [], id }: Experiment, given: string): boolean =>
+  [name, ...formerNames].some((each) => given === `${each}-${id}`)
 
 /** Is it a job on the experiment's own cluster? */
 export const isOnCluster = (attempt: Attempt | null): boolean =>

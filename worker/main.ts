@@ -9,8 +9,7 @@ import { fenceOf, fenceToken } from '../runtime/fence-token.ts'
 import { createLog, type Log } from '../runtime/log.ts'
 import { onShutdown } from '../runtime/shutdown.ts'
 import { startFleet } from '../sdk/start.ts'
-import { createSkyPilot } from '../skypilot/client.ts'
-import { findEndpoint, LOCAL_ENDPOINT } from '../skypilot/endpoint.ts'
+import { connectToSkyPilot } from '../runtime/skypilot.ts'
 import { listen } from '../store/listen.ts'
 import { migrate } from '../store/migrate.ts'
 import { openPool } from '../store/pool.ts'
@@ -55,11 +54,7 @@ async function work(given: Settings, databaseUrl: string): Promise<void> {
   const temporal = new Client({ connection, namespace })
   await registerSearchAttributes(connection, namespace)
   const activities = createActivities({
-    skypilot: createSkyPilot({
-      endpoint: findEndpoint(given.skypilotEndpoint) ?? LOCAL_ENDPOINT,
-      user: { id: 'skydeck', name: 'skydeck' },
-      ...(given.skypilotToken ? { token: given.skypilotToken } : {}),
-    }),
+    skypilot: connectToSkyPilot(),
     db,
     hastyDb,
     temporal,

@@ -50,7 +50,7 @@ export async function experiment(start: unknown): Promise<void> {
       if (action.kind === 'launch') self.learn([{ kind: 'launchIntended', atMs: Date.now() }])
       self.project()
       tell(self.state, action)
-      self.alarm.set(wakeAtMs(self.state, action, Date.now()))
+      self.setAlarm(action)
       if (action.kind === 'finish') {
         if (self.isProjected()) return undefined
         const news = self.hasNews()
@@ -72,7 +72,7 @@ class Self {
   state: Experiment
   /** Grows with every change, so that a wait can see that there was one. */
   version = 0
-  readonly alarm = new Alarm()
+  readonly #alarm = new Alarm()
   #isProjecting = false
   #areTablesAway = false
 
@@ -97,15 +97,20 @@ class Self {
     this.version += 1
   }
 
+  /** Has us woken when time alone may change what is to be done, also while something else is being done. */
+  setAlarm(action: Action): void {
+    this.#alarm.set(wakeAtMs(this.state, action, Date.now()))
+  }
+
   isProjected(): boolean {
     return this.state.projected >= this.state.revision
   }
 
   /** Tells whether anything has changed since now: the state, the time, or that Postgres can be told the next. */
   hasNews(): () => boolean {
-    const { version, alarm } = this
-    const { rings } = alarm
-    return () => this.version !== version || alarm.rings !== rings || this.#mayProject()
+    const { version } = this
+    const { rings } = this.#alarm
+    return () => this.version !== version || this.#alarm.rings !== rings || this.#mayProject()
   }
 
   /**
@@ -199,6 +204,7 @@ async function untilOutdated(
     await wf.condition(() => done || news())
     if (done) return result
     self.project()
+    self.setAlarm(decide(self.state, Date.now()))
     if (!isCancelled && outdated()) {
       isCancelled = true
       scope.cancel()

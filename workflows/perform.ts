@@ -96,7 +96,8 @@ export async function perform(state: Experiment, action: Step): Promise<Fact[]> 
 function failed(action: Step, error: ActivityFailure, atMs: number): Fact[] {
   const reason = error.cause?.message ?? error.message
   const errorKind = (error.cause instanceof ApplicationFailure ? error.cause.type : null) ?? 'unknown'
-  const trouble: Fact = { kind: 'actionFailed', action: action.kind, errorKind, reason, atMs }
+  const about = action.kind === 'cancel' ? { job: action.job } : {}
+  const trouble: Fact = { kind: 'actionFailed', action: action.kind, errorKind, reason, ...about, atMs }
   return action.kind === 'launch' ? [{ kind: 'launchUnsure', reason, atMs }, trouble] : [trouble]
 }
 
@@ -112,7 +113,7 @@ async function attempt(state: Experiment, action: Step): Promise<Fact[]> {
       return learned(await following.followLaunch.executeWithOptions({ summary }, [launchOf(state, action)]))
     case 'abort':
       await quick.abortLaunch.executeWithOptions({ summary }, [action.requestId])
-      return [{ kind: 'launchUnsure', reason: 'the launch was aborted', atMs: Date.now() }]
+      return [{ kind: 'abortAsked', atMs: Date.now() }]
     case 'look': {
       const { jobName: name, clusterName } = attemptOf(state)
       return learned(await quick.lookForLaunch.executeWithOptions({ summary }, [{ name, clusterName }]))

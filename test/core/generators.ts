@@ -98,6 +98,7 @@ export const anyFact: fc.Arbitrary<Fact> = fc.oneof<Array<fc.Arbitrary<Fact>>>(
     exceptionName: fc.constantFrom(null, 'ResourcesUnavailableError', 'ClusterNotUpError'),
     atMs,
   }),
+  fc.record({ kind: fc.constant('abortAsked'), atMs }),
   fc.record({ kind: fc.constant('lookedEmpty'), atMs }),
   fc.record({ kind: fc.constant('lookedMaking'), atMs }),
   fc.record({ kind: fc.constant('jobFound'), jobId, atMs }),

@@ -1,5 +1,11 @@
 import { expect, test } from 'vitest'
-import { type Action, FORGOTTEN_SETTLE_MS, MAKING_MAX_MS, SETTLE_MS } from '../../core/action.ts'
+import {
+  type Action,
+  CANCEL_REPEAT_MS,
+  FORGOTTEN_SETTLE_MS,
+  MAKING_MAX_MS,
+  SETTLE_MS,
+} from '../../core/action.ts'
 import { decide } from '../../core/decide.ts'
 import type { Experiment } from '../../core/experiment.ts'
 import type { Fact } from '../../core/facts.ts'
@@ -91,6 +97,15 @@ test('row 47: what is not wanted any more does not wait for the cluster in the m
   const aborted = after(onCluster, { kind: 'launchUnsure', reason: 'aborted', atMs: T })
   const gone = after(want(aborted, 'STOPPED'), making, { ...making, atMs: T + SETTLE_MS })
   expect(decide(gone, T + SETTLE_MS)).toMatchObject({ kind: 'cluster', verb: 'down' })
+})
+
+test('row 15: an abort without effect is asked for again, with a pause between', () => {
+  const aborted = after(want(asked, 'STOPPED'), { kind: 'abortAsked', atMs: T })
+  expect(decide(aborted, T)).toMatchObject({ kind: 'look' })
+  const stillThere = after(aborted, { kind: 'launchRequested', requestId: 'r', atMs: T + 1 })
+  expect(decide(stillThere, T + 1)).toMatchObject({ kind: 'wait', untilMs: T + CANCEL_REPEAT_MS })
+  expect(decide(stillThere, T + CANCEL_REPEAT_MS)).toMatchObject({ kind: 'abort', requestId: 'r' })
+  expect(decide(want(after(stillThere, found()), 'STOPPED'), T + 2)).toMatchObject({ kind: 'cancel' })
 })
 
 test('row 10: an unwanted launch counts as never made only after two looks with a pause between', () => {

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
-import { accept, type Wish } from '../../core/accept.ts'
+import { accept, type Wish, WISHES } from '../../core/accept.ts'
 import { decide } from '../../core/decide.ts'
 import { isFact } from '../../core/guards.ts'
+import { UNDECODABLE } from '../../core/receipt.ts'
 import { after, ended, fresh, launched, onCluster, seen, T, want, wish } from '../support/experiments.ts'
 
 test.each<[Wish['kind'], unknown, string]>([
@@ -127,4 +128,14 @@ test('an adopted cluster is kept, and nothing is launched on it until somebody s
     why: 'cluster c was adopted; nothing was launched on it',
   })
   expect(decide(want(state, 'TERMINATED'), T)).toMatchObject({ kind: 'cluster', verb: 'down', name: 'c' })
+})
+
+test.each(WISHES)('a %s whose bytes cannot be decoded is refused', (kind) => {
+  const state = launched()
+  const [next, receipt] = accept(state, { kind, value: UNDECODABLE }, T)
+  expect(receipt).toMatchObject({
+    accepted: false,
+    reason: expect.stringContaining('cannot be decoded') as string,
+  })
+  expect(next).toEqual({ ...state, badMessages: 1, lastRefusal: next.lastRefusal })
 })

@@ -59,7 +59,9 @@ export class Performer {
         : []
     const { error } = outcome
     const errorKind = error instanceof SkyError ? `SkyPilot.${error.kind}` : 'unknown'
-    const failed: Fact = { kind: 'actionFailed', action: action.kind, errorKind, reason: error.message, atMs }
+    const about = action.kind === 'cancel' ? { job: action.job } : {}
+    const { message: reason } = error
+    const failed: Fact = { kind: 'actionFailed', action: action.kind, errorKind, reason, ...about, atMs }
     return action.kind === 'launch'
       ? [{ kind: 'launchUnsure', reason: error.message, atMs }, failed]
       : [failed]
@@ -83,7 +85,7 @@ export class Performer {
         return this.#learned(yield* this.#activities.follow(action.requestId))
       case 'abort':
         yield* this.#activities.abort(action.requestId)
-        return [{ kind: 'launchUnsure', reason: 'the launch was aborted', atMs: 0 }]
+        return [{ kind: 'abortAsked', atMs: 0 }]
       case 'look':
         return this.#learned(yield* this.#activities.find(jobName, clusterName))
       case 'cancel':
