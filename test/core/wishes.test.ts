@@ -69,6 +69,14 @@ test('an edit of what runs says what holds now and what at the next run', () => 
   expect(state).toMatchObject({ spec: { nodes: 2 }, specRevision: 2, attempt: { specRevision: 1 } })
 })
 
+test('an edit that changes nothing is taken, and leaves no trace', () => {
+  const running = launched()
+  const { spec, policy, name } = running
+  const [state, receipt] = accept(running, { kind: 'edit', value: { name, spec, policy } }, T)
+  expect(receipt).toMatchObject({ accepted: true, applies: { now: [], nextRun: [] } })
+  expect(state).toBe(running)
+})
+
 test('cancelJob is STOPPED under another name', () => {
   expect(wish(launched(), 'cancelJob', { actor: 'bob' }).desired).toMatchObject({
     state: 'STOPPED',

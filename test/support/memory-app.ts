@@ -5,7 +5,7 @@ import type { Receipt } from '../../core/receipt.ts'
 import type { Experiments } from '../../sdk/experiments.ts'
 import { createSkyPilot } from '../../skypilot/client.ts'
 
-interface MemoryOptions {
+export interface MemoryOptions {
   fail?: Error
   /** A real database in place of the empty one. */
   db?: Pool
