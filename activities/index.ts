@@ -1,5 +1,6 @@
 import { askForLook } from '../store/listen.ts'
 import { createCancels } from './cancel.ts'
+import { createClock } from './clock.ts'
 import { createClusterActivities } from './cluster.ts'
 import { createFindLaunch } from './find-launch.ts'
 import { type FleetDeps, watchFleet } from './fleet.ts'
@@ -11,7 +12,7 @@ import { createProjection } from './projection.ts'
 export type { ClusterAnswer, ClusterLook } from './cluster.ts'
 export type { LaunchOutcome } from './launch.ts'
 
-export interface ActivityDeps extends FleetDeps, Pick<LaunchDeps, 'fenceOf'> {
+export interface ActivityDeps extends Omit<FleetDeps, 'clock'>, Pick<LaunchDeps, 'fenceOf'> {
   /** So many launches does SkyPilot work on at a time. */
   launchesInFlight: number
 }
@@ -22,6 +23,7 @@ export type Activities = ReturnType<typeof createActivities>
 export function createActivities(deps: ActivityDeps) {
   const { skypilot, db, fenceOf } = deps
   const look = (): Promise<void> => askForLook(db)
+  const clock = createClock()
   return {
     ...createLaunches({
       skypilot,
@@ -31,10 +33,10 @@ export function createActivities(deps: ActivityDeps) {
       askForLook: look,
     }),
     ...createCancels(skypilot),
-    ...createClusterActivities(skypilot),
+    ...createClusterActivities(skypilot, clock),
     ...createOrphanActivities(skypilot),
     ...createProjection(db),
-    watchFleet: (): Promise<void> => watchFleet(deps),
+    watchFleet: (): Promise<void> => watchFleet({ ...deps, clock }),
 
     /** Wakes the look-out wherever it runs. Safe to repeat: a second wish for a look is one look more. */
     askForLook: look,
