@@ -7,8 +7,8 @@ export class FleetView {
   readonly managed = new JobsView(null)
   readonly clusters = new ClustersView()
   readonly #onClusters = new Map<string, JobsView>()
-  /** Until when the tables were read; null: all of it is to be read. */
-  readUntilMs: number | null = null
+  /** When the tables were read last, by `performance.now()`; null: all of it is to be read. */
+  readAtMs: number | null = null
 
   /** The jobs of one cluster. */
   on(clusterName: string): JobsView {

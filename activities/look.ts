@@ -10,7 +10,7 @@ import { findByNames, listExpectedClusters } from '../store/fleet.ts'
 import { clusterObservation } from './cluster.ts'
 import { exitCodeOnCluster } from './exit-code.ts'
 import type { FleetView } from './fleet-view.ts'
-import type { JobsView, QueueRow } from './jobs-view.ts'
+import { clipped, type JobsView, type QueueRow } from './jobs-view.ts'
 import { noteOrphans } from './note-orphans.ts'
 
 /** A row may become visible this long after the time that it carries. */
@@ -115,14 +115,16 @@ function byExperiment(facts: ReadonlyArray<[number, Fact]>): News {
  */
 async function expectNews({ db, log }: Deps, view: FleetView, when: When): Promise<void> {
   try {
-    const since = when.isAudit || view.readUntilMs === null ? null : view.readUntilMs - WRITES_LATE_MS
-    for (const { clusterName, status, ...job } of await listLiveAttempts(db, since)) {
+    const startedAtMs = performance.now()
+    const withinMs =
+      when.isAudit || view.readAtMs === null ? null : startedAtMs - view.readAtMs + WRITES_LATE_MS
+    for (const { clusterName, status, ...job } of await listLiveAttempts(db, withinMs)) {
       const queue = view.queueOf(clusterName)
-      if (since === null) queue.audit(job, status)
+      if (withinMs === null) queue.audit(job, status)
       else queue.track(job)
     }
-    view.clusters.expect(await listExpectedClusters(db), since === null)
-    view.readUntilMs = when.startedAtMs
+    view.clusters.expect(await listExpectedClusters(db), withinMs === null)
+    view.readAtMs = startedAtMs
   } catch (error) {
     log('reading what is expected failed', { reason: String(error) })
   }
@@ -136,9 +138,12 @@ async function managedRows(
   const signal = cancellationSignal()
   const live = await skypilot.jobs.queue({ skipFinished: true, fields: FIELDS, signal })
   const gone = view.managed.notIn(live.jobs)
-  if (gone.length === 0) return { read: live.jobs, unreadable: live.unreadable }
+  if (gone.length === 0) return { read: live.jobs.map(clipped), unreadable: live.unreadable }
   const ended = await skypilot.jobs.queue({ jobIds: gone, fields: FIELDS, signal })
-  return { read: [...live.jobs, ...ended.jobs], unreadable: live.unreadable + ended.unreadable }
+  return {
+    read: [...live.jobs, ...ended.jobs].map(clipped),
+    unreadable: live.unreadable + ended.unreadable,
+  }
 }
 
 async function clustersNow(
@@ -195,7 +200,7 @@ async function rowOf(
   const isNews = status === 'FAILED' && view.isWaitingFor(jobId)
   const signal = cancellationSignal()
   const exitCode = isNews ? await exitCodeOnCluster(skypilot, { name: clusterName, jobId, signal }) : null
-  return {
+  return clipped({
     jobId,
     jobName,
     status,
@@ -206,7 +211,7 @@ async function rowOf(
     recoveryCount: 0,
     failureReason: exitCode === null ? null : `Job exited with exit code ${exitCode}`,
     details: null,
-  }
+  })
 }
 
 /** Experiments whose very name a job has that carries no identity of ours. Asked for only where there are such jobs. */

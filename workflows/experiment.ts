@@ -147,7 +147,7 @@ class Self {
 }
 
 /** A local activity that took too long fails as an ActivityFailure, and in a replay as the bare time-out within. */
-async function succeeds(work: () => Promise<void>): Promise<boolean> {
+async function succeeds(work: () => Promise<unknown>): Promise<boolean> {
   try {
     await work()
     return true

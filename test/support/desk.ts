@@ -107,6 +107,11 @@ export class TestDesk {
     }
   }
 
+  /** The process that keeps the others; frozen it starts nothing again. */
+  get mainPid(): number {
+    return this.#main?.pid ?? 0
+  }
+
   kill(name: string): void {
     const found = this.pids().find((each) => each.name === name)
     if (!found) throw new Error(`${name} does not run`)
@@ -139,11 +144,17 @@ export class TestDesk {
     rmSync(this.home, { recursive: true, force: true, maxRetries: 5 })
   }
 
+  get temporalAddress(): string {
+    return `127.0.0.1:${this.#env['SKYDECK_TEMPORAL_PORT']}`
+  }
+
   async temporal(): Promise<Client> {
-    const connection = await Connection.connect({
-      address: `127.0.0.1:${this.#env['SKYDECK_TEMPORAL_PORT']}`,
-    })
-    return new Client({ connection })
+    return new Client({ connection: await Connection.connect({ address: this.temporalAddress }) })
+  }
+
+  get databaseUrl(): string {
+    const password = readFileSync(join(this.home, 'desk', 'postgres-password'), 'utf8').trim()
+    return `postgres://skydeck:${password}@127.0.0.1:${this.#env['SKYDECK_POSTGRES_PORT']}/skydeck`
   }
 
   /** What the processes said that someone should look at, for a test that failed. */

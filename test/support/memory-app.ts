@@ -21,7 +21,7 @@ export function memoryApp(options: MemoryOptions = {}): ReturnType<typeof create
   const refused = (): Promise<Receipt> => Promise.resolve({ accepted: false, reason: 'nothing is here' })
   const done = (): Promise<void> => Promise.resolve()
   const experiments: Experiments = {
-    start: done,
+    start: () => Promise.resolve(true),
     setDesiredState: refused,
     setFlags: refused,
     edit: refused,
