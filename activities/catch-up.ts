@@ -68,14 +68,17 @@ async function* toldBackwards(temporal: Client, workflowId: string): AsyncIterab
 }
 
 /** The answer of a projection within a workflow task, or the question to one of its own. */
-function toldIn(event: HistoryEvent): Payload | undefined {
-  const { markerRecordedEventAttributes: marker, activityTaskScheduledEventAttributes: scheduled } = event
-  if (scheduled?.activityType?.name === 'project') return scheduled.input?.payloads?.[0]
-  if (marker?.markerName !== 'core_local_activity' || marker.failure) return undefined
-  const [about] = marker.details?.['data']?.payloads ?? []
+function toldIn(event: HistoryEvent): Payload | null | undefined {
+  const { activityTaskScheduledEventAttributes: scheduled } = event
+  return scheduled?.activityType?.name === 'project' ? scheduled.input?.payloads?.[0] : answerIn(event)
+}
+
+function answerIn({ markerRecordedEventAttributes: marker }: HistoryEvent): Payload | null | undefined {
+  // One that failed has no result.
+  const { data, result } = marker?.markerName === 'core_local_activity' ? (marker.details ?? {}) : {}
+  const about = data?.payloads?.[0]
   const known: unknown = about && defaultPayloadConverter.fromPayload(about)
-  const isProjection = isRecord(known) && known['activity_type'] === 'project'
-  return isProjection ? marker.details?.['result']?.payloads?.[0] : undefined
+  return isRecord(known) && known['activity_type'] === 'project' ? result?.payloads?.[0] : undefined
 }
 
 async function* eventsBackwards(temporal: Client, workflowId: string) {
