@@ -18,7 +18,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: [
-            'test/{core,simulation,skypilot,views,runtime,local,api,activities,chaos,bench}/**/*.test.{ts,tsx}',
+            'test/{core,activations,simulation,skypilot,views,runtime,local,api,activities,chaos,bench}/**/*.test.{ts,tsx}',
           ],
           exclude: ['test/chaos/*.e2e.test.ts'],
           testTimeout: 30_000,
