@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { FORGOTTEN_SETTLE_MS } from '../../core/action.ts'
 import { after, clusterSeen, fresh, launched, onCluster, seen, T, want } from '../support/experiments.ts'
 import { cancelWorkflow, carriedOn, payloadOf, Sandbox, signal } from './sandbox.ts'
 
@@ -129,6 +130,16 @@ describe('a launch', () => {
     expect(run.activity('requestLaunch').argument).toMatchObject({ name: 'exp-1.1.1', unsureBefore: true })
   })
 
+  test('that SkyPilot forgot may be worked on: it is looked for, for long, and not sent again', async () => {
+    const [run] = await sandbox.start(want(fresh(), 'RUNNING'))
+    await run.task([run.done('requestLaunch', { kind: 'requested', requestId: 'r' })])
+    await run.task([run.done('followLaunch', { kind: 'unsure', reason: 'forgotten', isForgotten: true })])
+    await run.task([run.done('lookForLaunch', { kind: 'empty' })])
+    expect(run.underWay).toEqual(['project'])
+    const { attempt } = await run.state()
+    expect(attempt?.progress).toMatchObject({ unsure: true, settledAtMs: T + FORGOTTEN_SETTLE_MS })
+  })
+
   test('ends before anything else begins', async () => {
     const [, { commands }] = await sandbox.start(want(fresh(), 'RUNNING'))
     const launch = commands.find(({ scheduleActivity }) => scheduleActivity?.activityType === 'requestLaunch')
@@ -160,6 +171,13 @@ describe('the end', () => {
     expect((await run.task([run.done('project')])).asked).toContain('completeWorkflowExecution')
   })
 
+  test('of a job is asked for to the end, whatever is wished meanwhile', async () => {
+    const [run] = await sandbox.start(want(running(), 'STOPPED'))
+    expect(run.underWay).toContain('cancelJob')
+    const held = await run.task([signal('hold', payloadOf({ actor: 'ann' }))])
+    expect(held.asked).not.toContain('requestCancelActivity')
+  })
+
   test('of a second job is asked for by its id, and then looked at', async () => {
     const [run] = await sandbox.start(after(running(), seen(9, 'RUNNING')))
     expect(run.activity('cancelJob').argument).toMatchObject({ jobId: 9 })
@@ -172,7 +190,7 @@ describe('the end', () => {
     const up = after(onCluster(), clusterSeen('UP', { seenAtMs: T }))
     const [run] = await sandbox.start(want(up, 'TERMINATED'))
     const busy = { refusal: null, askedAtMs: T, look: { kind: 'busy' } }
-    await run.task([run.done('changeCluster', busy)])
+    await run.task([run.done('changeCluster', busy)], { afterMs: 60_000 })
     expect((await run.state()).cluster).toMatchObject({ looksAbsent: 0, asked: { verb: 'down' } })
   })
 })
