@@ -7,7 +7,7 @@ const endpoint = process.env['SKYDECK_CONTRACT_ENDPOINT']
 /**
  * `unit` needs nothing but Node; `stack` starts real servers, so its files run one after the other. `contract` runs
  * against the local SkyPilot, or a real one where there is one; `real` only where there is one; `chaos` starts real
- * servers too, and breaks them for three minutes.
+ * servers too, and breaks them for three minutes. `mutants` spoils a copy of the sources, to see which tests notice.
  */
 export default defineConfig({
   oxc: { jsx: { runtime: 'automatic', importSource: 'hono/jsx' } },
@@ -18,9 +18,9 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: [
-            'test/{core,simulation,skypilot,views,runtime,local,api,activities,chaos,bench}/**/*.test.{ts,tsx}',
+            'test/{core,activations,simulation,skypilot,views,runtime,local,api,activities,chaos,bench,mutation}/**/*.test.{ts,tsx}',
           ],
-          exclude: ['test/chaos/*.e2e.test.ts'],
+          exclude: ['test/chaos/*.e2e.test.ts', 'test/mutation/mutants.test.ts'],
           testTimeout: 30_000,
         },
       },
@@ -75,6 +75,15 @@ export default defineConfig({
           globalSetup: ['test/support/temporal-setup.ts'],
           // By itself and last: it is about what happens on a machine that has enough to do already.
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'mutants',
+          include: ['test/mutation/mutants.test.ts'],
+          // By itself: each of its tests runs tests.
+          sequence: { groupOrder: 2 },
         },
       },
     ],

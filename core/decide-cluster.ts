@@ -79,8 +79,11 @@ function looking(cluster: Cluster, nowMs: number, sinceMs: number, question: str
 const isSameRecipe = (state: Experiment, cluster: Cluster): boolean => cluster.recipe === recipeOf(state.spec)
 
 /** A cluster that is up and made of the same recipe takes a job without provisioning and setup. */
-export const isReadyForExec = (state: Experiment): boolean =>
-  state.cluster?.status === 'UP' && isSameRecipe(state, state.cluster)
+export function isReadyForExec(state: Experiment): boolean {
+  const progress = state.attempt?.progress
+  const isRefused = progress?.phase === 'intended' && progress.isExecRefused === true
+  return !isRefused && state.cluster?.status === 'UP' && isSameRecipe(state, state.cluster)
+}
 
 /** What must happen to the cluster before a job can be launched on it. */
 export function mustStartFirst(state: Experiment): Action | undefined {

@@ -94,7 +94,7 @@ export function launchRefused(state: Experiment, fact: Extract<Fact, { kind: 'la
   return end(state, verdict, atMs)
 }
 
-/** The cluster was not as ready as it looked: the same attempt is launched the long way. */
+/** The cluster was not as ready as it looked, and took nothing: the same attempt is launched the long way. */
 const isClusterAway = ({ cluster }: Experiment, exceptionName: string | null): boolean =>
   cluster?.status === 'UP' &&
   ['ClusterNotUpError', 'ClusterDoesNotExist'].some((name) => name === exceptionName)
@@ -104,8 +104,8 @@ function notReady(state: Experiment, reason: string, atMs: number): Experiment {
   const next = { ...state, cluster: cluster && { ...cluster, status: null, statusSinceMs: atMs } }
   return step(
     next,
-    { atMs, kind: 'launch-unsure', text: `the cluster was not ready: ${reason}` },
-    { phase: 'intended', looksEmpty: 0, unsure: true, settledAtMs: atMs },
+    { atMs, kind: 'cluster-not-ready', text: `the cluster was not ready: ${reason}` },
+    { phase: 'intended', looksEmpty: 0, unsure: false, settledAtMs: atMs, isExecRefused: true },
   )
 }
 

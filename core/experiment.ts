@@ -64,6 +64,8 @@ export interface Intended {
   makingUntilMs?: number
   /** When SkyPilot was asked to abort the request, if it was. */
   abortAskedAtMs?: number
+  /** The cluster that looks up would not take the job: it is launched the long way. */
+  isExecRefused?: true
 }
 
 export interface Requested {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { MockActivityEnvironment } from '@temporalio/testing'
 import { expect, test } from 'vitest'
 import { createLaunchGate } from '../../activities/launch-gate.ts'
@@ -66,7 +67,7 @@ test('one that waits in the line behind another leaves it the moment that it is 
   const behind = new MockActivityEnvironment()
   const second = behind.run(() => gate.pass(async () => 'launched')).catch((error: unknown) => String(error))
   behind.cancel()
-  expect(await second).toMatch(/cancel/i)
+  expect(await Promise.race([second, sleep(1_000, 'it waits')])).toMatch(/cancel/i)
   head.cancel()
   expect(await first).toMatch(/cancel/i)
 })

@@ -1,73 +1,97 @@
-import { MockActivityEnvironment } from '@temporalio/testing'
 import type { Pool } from 'pg'
-import { expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { FleetView } from '../../activities/fleet-view.ts'
 import { look } from '../../activities/look.ts'
-import type { SkyPilot } from '../../skypilot/client.ts'
-import { SkyPilotError } from '../../skypilot/errors.ts'
+import type { Fact } from '../../core/facts.ts'
+import { ActivityBench, unreadable } from './bench.ts'
 
-type Looked = Awaited<ReturnType<typeof look>>
+const bench = new ActivityBench()
+let view: FleetView
+beforeAll(() => bench.start())
+beforeEach(() => {
+  view = new FleetView()
+})
+afterEach(async () => {
+  bench.tamper = null
+  await bench.faults()
+})
+afterAll(() => bench.server.dispose())
 
-const away = (): Promise<never> => Promise.reject(new SkyPilotError('unreachable', 'connection refused'))
-const job = {
-  jobId: 7,
-  jobName: 'exp-1.1.1',
-  status: 'RUNNING',
-  scheduleState: 'ALIVE',
-  recoveryCount: 0,
-  submittedAtMs: 1,
-  startAtMs: 1,
-  endAtMs: null,
-  failureReason: null,
-  details: null,
-}
-const cluster = { name: 'exp-2', status: 'UP', statusReason: null, launchedAtMs: 1, autostopMinutes: null }
-const queue = () => Promise.resolve({ jobs: [job], unreadable: 0 })
-const status = () => Promise.resolve({ clusters: [cluster], unreadable: 0 })
+/** The tables are away, so all that is known is what was seen. */
+const db = { query: () => Promise.reject(new Error('Postgres is away')) } as unknown as Pool
 
-/** A look without tables, at a SkyPilot of which only these two answers matter. */
-function lookAt(answers: { queue: () => Promise<unknown>; status: () => Promise<unknown> }) {
-  const skypilot = { jobs: { queue: answers.queue }, clusters: { status: answers.status } }
-  const db = { query: () => Promise.reject(new Error('no tables')) }
-  const deps = {
-    skypilot: skypilot as unknown as SkyPilot,
-    db: db as unknown as Pool,
-    log: () => undefined,
-  }
-  return new MockActivityEnvironment().run<[], Looked, () => Promise<Looked>>(() =>
-    look(deps, new FleetView(), { isAudit: false, startedAtMs: 1_000 }),
-  )
+async function seen(): Promise<{ facts: Fact[]; error: string | null }> {
+  const deps = { skypilot: bench.sky, db, log: () => undefined }
+  const { news, error } = await bench.run(() => look(deps, view, { isAudit: false, startedAtMs: Date.now() }))
+  return { facts: [...news.values()].flat(), error }
 }
 
-const told = ({ news }: Looked) => [...news].map(([id, facts]) => [id, facts.map(({ kind }) => kind).join()])
+const kindsOf = (facts: readonly Fact[]): string[] => facts.map(({ kind }) => kind)
+/** What the listing of one kind is, and all others as they are. */
+const instead = (fits: (value: unknown) => boolean, other: (value: unknown) => unknown) => (value: unknown) =>
+  fits(value) ? other(value) : value
+const isQueue = (value: unknown): boolean => !Array.isArray(value)
+const without = (value: unknown): unknown => ({ ...(value as object), jobs: [], total: 0 })
 
-test('row 39: without the tables all that lives is seen and told all the same', async () => {
-  const seen = await lookAt({ queue, status })
-  expect(told(seen)).toEqual([
-    [1, 'observed'],
-    [2, 'clusterSeen'],
-  ])
-  expect(seen.error).toBeNull()
+describe('a managed job that is missing', () => {
+  test('from two complete looks is gone, from one not yet', async () => {
+    await bench.server.launch('sleep 600', {}, 'exp-1.1.1')
+    expect(kindsOf((await seen()).facts)).toEqual(['observed'])
+    bench.tamper = instead(isQueue, without)
+    expect((await seen()).facts).toEqual([])
+    expect((await seen()).facts).toMatchObject([{ kind: 'vanished', jobName: 'exp-1.1.1' }])
+  })
+
+  test('from looks that cannot be read in full is not gone, however many', async () => {
+    await bench.server.launch('sleep 600', {}, 'exp-2.1.1')
+    await seen()
+    bench.tamper = instead(isQueue, unreadable)
+    for (let looks = 0; looks < 5; looks += 1) {
+      const { facts, error } = await seen()
+      expect(facts).toEqual([])
+      expect(error).toMatch(/could not be read/)
+    }
+  })
+
+  test('from the live ones is asked for by its id, and its end is told', async () => {
+    const jobId = await bench.server.launch('sleep 600', {}, 'exp-3.1.1')
+    await seen()
+    await bench.sky.jobs.cancel({ jobIds: [jobId] })
+    await bench.server.until(jobId, 'CANCELLED')
+    expect((await seen()).facts).toMatchObject([
+      { kind: 'observed', observation: { jobId, status: 'CANCELLED' } },
+    ])
+  })
 })
 
-test('when the managed jobs cannot be seen the clusters are, and the look says what is missing', async () => {
-  const seen = await lookAt({ queue: away, status })
-  expect(told(seen)).toEqual([[2, 'clusterSeen']])
-  expect(seen.error).toBe('the jobs could not be seen: connection refused')
-})
+describe('a cluster', () => {
+  const task = JSON.stringify({ name: 'exp-4.1.1', run: 'sleep 600' })
+  const isClusters = (value: unknown): boolean =>
+    Array.isArray(value) && JSON.stringify(value).includes('cluster_hash')
+  const isClusterQueue = (value: unknown): boolean => Array.isArray(value) && !isClusters(value)
 
-test('when the clusters cannot be seen the managed jobs are', async () => {
-  const seen = await lookAt({ queue, status: away })
-  expect(told(seen)).toEqual([[1, 'observed']])
-  expect(seen.error).toBe('the clusters could not be seen: connection refused')
-})
+  test('that is missing is told so only by a look that could be read in full', async () => {
+    await (await bench.sky.clusters.launch({ name: 'exp-4', task })).result()
+    view.clusters.expect([{ experimentId: 4, clusterName: 'exp-4', status: null }], true)
+    expect(kindsOf((await seen()).facts)).toContain('clusterSeen')
+    bench.tamper = instead(isClusters, unreadable)
+    for (let looks = 0; looks < 3; looks += 1) {
+      const { facts, error } = await seen()
+      expect(kindsOf(facts)).not.toContain('clusterAbsent')
+      expect(error).toMatch(/of the clusters could not be read/)
+    }
+    bench.tamper = instead(isClusters, () => [])
+    expect(kindsOf((await seen()).facts)).toContain('clusterAbsent')
+  })
 
-test('when neither can be seen it is no look', async () => {
-  await expect(lookAt({ queue: away, status: away })).rejects.toThrow('connection refused')
-})
-
-test('row 24: of a list with rows that cannot be read nothing is concluded from absence', async () => {
-  const seen = await lookAt({ queue, status: () => Promise.resolve({ clusters: [], unreadable: 1 }) })
-  expect(told(seen)).toEqual([[1, 'observed']])
-  expect(seen.error).toBe('1 of the clusters could not be read')
+  test('whose queue cannot be read in full has not lost its jobs', async () => {
+    const { jobId } = await (await bench.sky.clusters.launch({ name: 'exp-5', task })).result()
+    view.on('exp-5').track({ jobId: jobId ?? 0, jobName: 'exp-4.1.1', experimentId: 4 })
+    expect(kindsOf((await seen()).facts)).toContain('observed')
+    bench.tamper = instead(isClusterQueue, unreadable)
+    for (let looks = 0; looks < 4; looks += 1) expect(kindsOf((await seen()).facts)).not.toContain('vanished')
+    bench.tamper = instead(isClusterQueue, () => [])
+    await seen()
+    expect(kindsOf((await seen()).facts)).toContain('vanished')
+  })
 })

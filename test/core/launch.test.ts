@@ -174,8 +174,11 @@ test('a cluster that is not as ready as it looked gets the launch the long way, 
     exceptionName: 'ClusterNotUpError',
     atMs: T,
   })
-  expect(away.attempt).toMatchObject({ jobName: 'exp-1.1.1', progress: { phase: 'intended', unsure: true } })
+  expect(away.attempt).toMatchObject({ jobName: 'exp-1.1.1', progress: { phase: 'intended', unsure: false } })
   expect(decide(away, T)).toMatchObject({ kind: 'launch', how: 'cluster' })
+  // It still looks up, and would refuse the short way again.
+  const looksUp = after(away, clusterSeen('UP', { seenAtMs: T + 9 }))
+  expect(decide(looksUp, T + 9)).toMatchObject({ kind: 'launch', how: 'cluster' })
 })
 
 test('row 18: a job of somebody else under our name is adopted where none is live, and only told of where one is', () => {

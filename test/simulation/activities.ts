@@ -51,6 +51,8 @@ export class Activities {
   onPost: (order: LaunchOrder, attempt: Attempt) => void = () => undefined
   /** Called right before a cancel is sent. */
   onCancel: (job: Stray) => void = () => undefined
+  /** Called right before a cluster is started, stopped, taken down, or given its autostop. */
+  onChange: (clusterName: string) => void = () => undefined
 
   constructor(context: Context, sky: SkyPilot) {
     this.#context = context
@@ -181,6 +183,7 @@ export class Activities {
     verb: ClusterVerb,
     name: string,
   ): Steps<{ refusal: string | null; askedAtMs: number; look: ClusterLook }> {
+    this.onChange(name)
     const refusal = yield* this.#refusalOf(() => this.#sky.change(verb, name))
     const askedAtMs = this.#context.engine.nowMs
     const look = yield* this.lookAtCluster(name)
@@ -188,6 +191,7 @@ export class Activities {
   }
 
   *setAutostop(name: string, minutes: number | null): Steps<string | null> {
+    this.onChange(name)
     return yield* this.#refusalOf(() => this.#sky.autostop(name, minutes))
   }
 

@@ -10,7 +10,6 @@ export interface SimCluster {
   jobs: Job[]
   /** Without it the cluster looks UP and cannot be talked to. */
   isRuntimeReady: boolean
-  isForeign: boolean
   idleSinceMs: number
 }
 
@@ -193,7 +192,6 @@ export class Clusters {
       autostopMinutes: null,
       jobs: [],
       isRuntimeReady: false,
-      isForeign: false,
       idleSinceMs: nowMs,
     }
     this.byName.set(name, cluster)

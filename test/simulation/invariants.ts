@@ -1,6 +1,6 @@
 import { MAKING_MAX_MS } from '../../core/action.ts'
-import { parseJobName } from '../../core/build-task.ts'
-import type { Attempt, Experiment, Verdict } from '../../core/experiment.ts'
+import { parseClusterName, parseJobName } from '../../core/build-task.ts'
+import type { Attempt, Experiment, Stray, Verdict } from '../../core/experiment.ts'
 import { explain } from '../../core/explain.ts'
 import type { LaunchOrder } from './activities.ts'
 import type { Context } from './context.ts'
@@ -26,8 +26,8 @@ interface Watched {
   entity: Entity
   overlap: { sinceHealthyMs: number; sinceMs: number } | null
   verdicts: Map<string, Verdict>
-  highest: { run: number; attempt: number }
-  closedAtMs: number | null
+  /** The newest attempt so far. */
+  newest: { run: number; attempt: number }
 }
 
 /** Compares what is believed with what is, after every event and at the end. */
@@ -50,13 +50,12 @@ export class Invariants {
   }
 
   watch(entity: Entity): void {
-    const highest = { run: 0, attempt: 0 }
+    const newest = { run: 0, attempt: 0 }
     this.#watched.set(entity.state.id, {
       entity,
       overlap: null,
       verdicts: new Map(),
-      highest,
-      closedAtMs: null,
+      newest,
     })
   }
 
@@ -111,8 +110,17 @@ export class Invariants {
 
   #history(watched: Watched): void {
     const { state } = watched.entity
+    if (state.attempt) this.#onlyForward(watched, state.attempt)
     for (const attempt of state.attempt ? [...state.past, state.attempt] : state.past)
       this.#oneAttempt(watched, attempt)
+  }
+
+  /** I7: runs and attempts are numbered upwards, and no number is given twice. */
+  #onlyForward(watched: Watched, { run, attempt, jobName }: Attempt): void {
+    const { newest } = watched
+    if (run < newest.run || (run === newest.run && attempt < newest.attempt))
+      this.#context.violated('I7', `after attempt ${newest.run}.${newest.attempt} comes ${jobName}`)
+    watched.newest = { run, attempt }
   }
 
   #oneAttempt(watched: Watched, attempt: Attempt): void {
@@ -146,10 +154,7 @@ export class Invariants {
     const { progress } = attempt
     if (progress.phase !== 'ended') return
     const { clusterName } = attempt
-    const job =
-      clusterName === null
-        ? this.#sky.jobs.get(progress.jobId ?? 0)
-        : this.#sky.clusters.byName.get(clusterName)?.jobs.find(({ jobId }) => jobId === progress.jobId)
+    const job = this.#jobOf(progress.jobId ?? 0, clusterName)
     if (job && job.name === attempt.jobName && isLive(job))
       this.#context.violated(
         'I6',
@@ -173,7 +178,6 @@ export class Invariants {
   }
 
   #deletion(watched: Watched): void {
-    watched.closedAtMs ??= this.#context.engine.nowMs
     const { state } = watched.entity
     if (!state.deleted) this.#context.violated('I15', `${state.name} ended without being deleted`)
     if (state.cluster || state.strays.length > 0)
@@ -210,6 +214,8 @@ export class Invariants {
     this.#sent.set(name, this.#context.engine.nowMs)
     if (sentMs === undefined) return
     const looks = this.#context.ledger.of(name).filter(({ kind, atMs }) => kind === 'look' && atMs > sentMs)
+    // That the first was refused proves as much.
+    if (looks.some(({ text }) => text === 'refused')) return
     const vain = looks.filter(({ text }) => text === 'empty' || text === 'making')
     if (vain.length < 2) this.#context.violated('I2', `${name} is launched again after ${vain.length} looks`)
     const making = looks.find(({ text }) => text === 'making')
@@ -217,10 +223,26 @@ export class Invariants {
       this.#context.violated('I2', `${name} is launched again while its cluster is being made`)
   }
 
-  /** I14: what SkyDeck ends is its own. */
-  ending(job: Job | undefined, by: { jobName: string; jobId: number }): void {
-    if (job?.isForeign && !this.#owners.has(job.jobId))
-      this.#context.violated('I14', `job ${by.jobId} named ${by.jobName} is somebody else's and is cancelled`)
+  /** I14: what an experiment ends is its own, a managed job or one on a cluster. */
+  ending(id: number, by: Stray): void {
+    const job = this.#jobOf(by.jobId, by.clusterName)
+    if (!job) return
+    const said = `job ${by.jobId} named ${job.name} is cancelled by ${id} as ${by.jobName}`
+    if (job.isForeign && !this.#owners.has(job.jobId))
+      this.#context.violated('I14', `${said}, and is somebody else's`)
+    if (!job.isForeign && parseJobName(job.name)?.experimentId !== id)
+      this.#context.violated('I14', `${said}, and is another experiment's`)
+  }
+
+  /** I14: the same of clusters. */
+  changing(id: number, clusterName: string): void {
+    if (parseClusterName(clusterName)?.experimentId !== id)
+      this.#context.violated('I14', `cluster ${clusterName} is changed by ${id}, and is not its own`)
+  }
+
+  #jobOf(jobId: number, clusterName: string | null): Job | undefined {
+    if (clusterName === null) return this.#sky.jobs.get(jobId)
+    return this.#sky.clusters.byName.get(clusterName)?.jobs.find((job) => job.jobId === jobId)
   }
 
   /** After the world was healed and had time: everything is as it is wanted. */
@@ -276,11 +298,7 @@ export class Invariants {
   #reallyRuns({ name, attempt }: Experiment): void {
     if (attempt?.progress.phase !== 'active') return
     const { jobId } = attempt.progress
-    const jobs =
-      attempt.clusterName === null
-        ? this.#sky.jobs.values()
-        : (this.#sky.clusters.byName.get(attempt.clusterName)?.jobs ?? [])
-    const job = [...jobs].find((each) => each.jobId === jobId)
+    const job = this.#jobOf(jobId, attempt.clusterName)
     const isLongOver = job?.endedAtMs != null && job.endedAtMs < this.#context.engine.nowMs - TOLD_MAX_MS
     if (!job || isLongOver)
       this.#context.violated(
@@ -291,6 +309,7 @@ export class Invariants {
 
   /** No machine is left that nobody wants and somebody pays for. */
   #nothingLeft({ state }: Entity): void {
+    if (state.hold && !state.deleted) return
     const live = this.#jobs(state.id).filter(isLive)
     const isWanted = state.desired.state === 'RUNNING' && !state.deleted
     const kept = state.attempt?.progress.phase === 'active' && isWanted ? state.attempt.progress.jobId : null

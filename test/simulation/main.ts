@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { repeating } from './repeat.ts'
 import { World } from './world.ts'
 
 /** Runs one seed by hand: `node test/simulation/main.ts --seed 7 --days 30 --experiments 200`. */
@@ -17,13 +18,14 @@ const { values } = parseArgs({
 
 for (let seed = Number(values.seed); seed < Number(values.seed) + Number(values.seeds); seed += 1) {
   const beganMs = Date.now()
-  const report = new World({
+  const plan = {
     seed,
     experiments: Number(values.experiments),
     hours: values.days === undefined ? Number(values.hours) : Number(values.days) * 24,
     wishMeanMs: Number(values.wishes) * 1_000,
     lookEveryMs: Number(values.look) * 1_000,
-  }).run()
+  }
+  const report = new World(plan).run()
   const { fingerprint, events, violations, posts, jobs, fenced, overlaps, recent } = report
   const longest = Math.max(0, ...overlaps)
   process.stdout.write(
@@ -34,5 +36,7 @@ for (let seed = Number(values.seed); seed < Number(values.seed) + Number(values.
     const wanted = recent.filter((line) => line.includes(values.trace) || line.includes('VIOLATION'))
     process.stdout.write(`${wanted.join('\n')}\n`)
   }
-  if (violations.length > 0) process.exitCode = 1
+  if (violations.length === 0) continue
+  process.stdout.write(`  repeat it: ${repeating(plan)}\n`)
+  process.exitCode = 1
 }

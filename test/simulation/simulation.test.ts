@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { repeating } from './repeat.ts'
 import { type Plan, type Report, World } from './world.ts'
 
 const MINUTE_MS = 60_000
@@ -16,10 +17,8 @@ const plan = (seed: number, over: Partial<Plan> = {}): Plan => ({
   ...over,
 })
 
-function tell({ violations, recent }: Report, { seed, experiments, hours }: Plan): string {
-  const again = `node test/simulation/main.ts --seed ${seed} --experiments ${experiments} --hours ${hours}`
-  return [...violations, `repeat it: ${again} --trace exp`, ...recent.slice(-30)].join('\n')
-}
+const tell = ({ violations, recent }: Report, small: Plan): string =>
+  [...violations, `repeat it: ${repeating(small)} --trace exp`, ...recent.slice(-30)].join('\n')
 
 test.each(SEEDS)(
   'seed %d: every invariant holds after every event, and everything ends as it is wanted',

@@ -181,15 +181,26 @@ export class SkyPilot {
     const forgotten = request ? undefined : this.#working.get(id)
     if (forgotten) forgotten.isAskedInVain = true
     if (!request) throw new SkyError('not-found', `request ${id} is not known`)
-    if (request.error) throw request.error
+    if (request.error) {
+      if (request.jobName !== null)
+        note(this.#context, { kind: 'look', name: request.jobName, text: 'refused' })
+      throw request.error
+    }
     if (request.state === 'cancelled') throw new SkyError('cancelled', `request ${id} was cancelled`)
     return request.state === 'done' ? { jobId: request.jobId } : undefined
   }
 
-  /** Is a launch under way that was asked after and denied? */
+  /**
+   * Is a launch under way that was asked after and denied? One on a cluster counts while it makes the cluster: that can
+   * be seen. Without its cluster it comes to nothing, and one that only waits for its turn there no look can show.
+   */
   isWorkingUnseen(jobName: string): boolean {
     return [...this.#working.values()].some(
-      (request) => request.jobName === jobName && request.isAskedInVain && !request.isStopped,
+      (request) =>
+        request.jobName === jobName &&
+        request.isAskedInVain &&
+        !request.isStopped &&
+        (request.clusterName === null || this.clusters.byName.get(request.clusterName)?.status === 'INIT'),
     )
   }
 

@@ -159,8 +159,8 @@ export class World {
         performer,
       })
       activities.onPost = (order, attempt) => this.#invariants.post({ entity, order, attempt })
-      activities.onCancel = (job) =>
-        this.#invariants.ending(job.clusterName === null ? this.#sky.jobs.get(job.jobId) : undefined, job)
+      activities.onCancel = (job) => this.#invariants.ending(id, job)
+      activities.onChange = (clusterName) => this.#invariants.changing(id, clusterName)
       this.#entities.set(id, entity)
       this.#invariants.watch(entity)
       this.#every(this.#plan.wishMeanMs, () => this.#wishes(entity))
