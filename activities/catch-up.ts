@@ -13,6 +13,9 @@ type HistoryEvent = NonNullable<Awaited<ReturnType<WorkflowHandle['fetchHistory'
 const READERS = 8
 const PAGE_EVENTS = 200
 
+/** Anybody who may start workflows may give one any number; the tables have none above this. */
+const ID_MAX = 1_000_000_000
+
 export interface CatchUpDeps {
   db: Pool
   temporal: Client
@@ -40,7 +43,7 @@ async function runningIds({ workflow }: Client): Promise<number[]> {
   const query = "WorkflowType = 'experiment' and ExecutionStatus = 'Running'"
   for await (const { workflowId } of workflow.list({ query })) {
     const id = Number(workflowId.slice(workflowIdOf(0).length - 1))
-    if (workflowId === workflowIdOf(id)) ids.push(id)
+    if (workflowId === workflowIdOf(id) && id <= ID_MAX) ids.push(id)
   }
   return ids
 }

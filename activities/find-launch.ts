@@ -7,11 +7,14 @@ import { isTerminalManaged } from '../skypilot/statuses.ts'
 export type Found =
   | { kind: 'requested'; requestId: string }
   | { kind: 'found'; jobId: number }
-  /** Its cluster is being made, and none of the requests that SkyPilot knows of does that. */
-  | { kind: 'making' }
+  /** Its cluster is being made: by a request that is not of this launch, or by none that SkyPilot knows of. */
+  | { kind: 'making'; byRequest: boolean }
   | { kind: 'empty' }
 
 export type FindLaunch = (launch: { name: string; clusterName: string | null }) => Promise<Found>
+
+/** Requests that bring a cluster, or a job on it, into being. */
+const MAKERS: ReadonlySet<string> = new Set(['sky.launch', 'sky.start', 'sky.exec'])
 
 /** Nothing is being made on a cluster whose machines are stopped, or stop. */
 const AT_REST: ReadonlySet<string> = new Set(['STOPPED', 'AUTOSTOPPING'])
@@ -47,10 +50,11 @@ export function createFindLaunch(skypilot: SkyPilot): FindLaunch {
       (each) => (each.name === 'sky.launch' || each.name === 'sky.exec') && names(each.body, name),
     )
     if (request) return { kind: 'requested', requestId: request.requestId }
+    if (active.some((each) => MAKERS.has(each.name))) return { kind: 'making', byRequest: true }
     const { clusters } = await skypilot.clusters.status({ names: [clusterName], ...signal() })
     const cluster = clusters.find((each) => each.name === clusterName)
     if (!cluster || AT_REST.has(cluster.status)) return { kind: 'empty' }
-    return cluster.status === 'UP' ? inQueue(name, clusterName) : { kind: 'making' }
+    return cluster.status === 'UP' ? inQueue(name, clusterName) : { kind: 'making', byRequest: false }
   }
 
   async function inQueue(name: string, clusterName: string): Promise<Found> {
@@ -63,7 +67,7 @@ export function createFindLaunch(skypilot: SkyPilot): FindLaunch {
       const exceptionName = error instanceof SkyPilotError ? error.exceptionName : null
       if (exceptionName === 'ClusterDoesNotExist') return { kind: 'empty' }
       // Not so far that it could have jobs.
-      if (exceptionName === 'ClusterNotUpError') return { kind: 'making' }
+      if (exceptionName === 'ClusterNotUpError') return { kind: 'making', byRequest: false }
       throw error
     }
   }

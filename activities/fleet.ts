@@ -47,6 +47,9 @@ export interface FleetDeps {
  */
 export async function watchFleet(deps: FleetDeps): Promise<void> {
   let aliveAtMs = performance.now()
+  const onProgress = (): void => {
+    aliveAtMs = performance.now()
+  }
   // Only a look-out that gets on is alive: one that hangs must be given to another worker.
   const noted = notedBefore()
   const ticker = setInterval(() => performance.now() - aliveAtMs < STUCK_MS && heartbeat(noted), HEARTBEAT_MS)
@@ -56,12 +59,13 @@ export async function watchFleet(deps: FleetDeps): Promise<void> {
     let startMissingAtMs = 0
     let auditAtMs = 0
     let quietLooks = 0
+    const catching = new CatchingUp(deps, noted)
     for (;;) {
-      if (await hasCaughtUp(deps, noted)) auditAtMs = 0
+      if (catching.isDoneNow()) auditAtMs = 0
       const isAudit = performance.now() >= auditAtMs
       if (isAudit) auditAtMs = performance.now() + deps.reconcileIntervalMs
-      await sweep(deps, view, noted, isAudit)
-      aliveAtMs = performance.now()
+      await sweep({ ...deps, onProgress }, view, noted, isAudit)
+      onProgress()
       if (performance.now() >= startMissingAtMs) {
         startMissingAtMs = performance.now() + START_MISSING_EVERY_MS
         await quietly(deps, 'starting missing workflows', () => startMissing(deps))
@@ -112,17 +116,45 @@ function notedBefore(): Noted {
   return { atMs, isLost: isRecord(known) && known['isLost'] === true }
 }
 
-/** Tells whether the tables were behind and are brought up. */
-async function hasCaughtUp(deps: FleetDeps, noted: Noted): Promise<boolean> {
-  if (!noted.isLost) return false
-  await quietly(deps, 'bringing tables up that were put back', async () => {
-    await catchUp(deps)
-    noted.isLost = false
-  })
-  return !noted.isLost
+/** Brings tables up that were put back, beside the looking, which goes on meanwhile. */
+class CatchingUp {
+  readonly #deps: FleetDeps
+  readonly #noted: Noted
+  #isUnderWay = false
+  #isNews = false
+
+  constructor(deps: FleetDeps, noted: Noted) {
+    this.#deps = deps
+    this.#noted = noted
+  }
+
+  /** Begins where it is needed. Tells once that the tables were behind and are brought up. */
+  isDoneNow(): boolean {
+    if (this.#noted.isLost && !this.#isUnderWay) void this.#run()
+    const isNews = this.#isNews
+    this.#isNews = false
+    return isNews
+  }
+
+  async #run(): Promise<void> {
+    this.#isUnderWay = true
+    await quietly(this.#deps, 'bringing tables up that were put back', async () => {
+      await catchUp(this.#deps)
+      this.#noted.isLost = false
+      this.#isNews = true
+    })
+    this.#isUnderWay = false
+  }
 }
 
-async function sweep(deps: FleetDeps, view: FleetView, noted: Noted, isAudit: boolean): Promise<void> {
+type LookDeps = Parameters<typeof look>[0]
+
+async function sweep(
+  deps: FleetDeps & LookDeps,
+  view: FleetView,
+  noted: Noted,
+  isAudit: boolean,
+): Promise<void> {
   const startedAtMs = deps.clock.nowMs()
   try {
     const { news, error } = await look(deps, view, { isAudit, startedAtMs })

@@ -87,14 +87,16 @@ export function createLaunches({ skypilot, find, gate, fenceOf, askForLook }: La
       withSkyPilot(() =>
         gate.pass(async () => {
           const isRepetition = order.unsureBefore || activityInfo().attempt > 1
-          const isClear = ({ kind }: Found): boolean =>
-            kind === 'empty' || (kind === 'making' && !(isRepetition && order.waitsForMaking))
+          const isSign = (found: Found): boolean =>
+            found.kind === 'making'
+              ? order.waitsForMaking && (isRepetition || found.byRequest)
+              : found.kind !== 'empty'
           const before = await find(order)
-          if (!isClear(before)) return before
+          if (isSign(before)) return before
           if (isRepetition) {
             await sleep(SETTLE_MS)
             const again = await find(order)
-            if (!isClear(again)) return again
+            if (isSign(again)) return again
           }
           return submitted(order)
         }),
@@ -116,9 +118,12 @@ export function createLaunches({ skypilot, find, gate, fenceOf, askForLook }: La
     lookForLaunch: (launch: { name: string; clusterName: string | null }): Promise<LaunchOutcome> =>
       withSkyPilot(() => find(launch)),
 
-    /** Cancels a request. Whatever it has started by then is found by looking. Safe to repeat. */
-    abortLaunch: (requestId: string): Promise<void> =>
-      withSkyPilot(async () => void (await skypilot.requests.cancel([requestId], signal()))),
+    /**
+     * Cancels a request. Whatever it has started by then is found by looking. False: SkyPilot knows of no such request
+     * under way, so it has ended, or is forgotten and may be worked on all the same. Safe to repeat.
+     */
+    abortLaunch: (requestId: string): Promise<boolean> =>
+      withSkyPilot(async () => (await skypilot.requests.cancel([requestId], signal())).includes(requestId)),
   }
 }
 

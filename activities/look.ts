@@ -37,6 +37,8 @@ interface Deps {
   skypilot: SkyPilot
   db: Pool
   log: (message: string, fields?: Record<string, unknown>) => void
+  /** Called back after each question: a look of many slow ones gets on all the same. */
+  onProgress: () => void
 }
 
 interface When {
@@ -59,7 +61,9 @@ export async function look(
   await expectNews(deps, view, when)
   const seenAtMs = when.startedAtMs
   const jobs = await half(managedRows(deps, view))
+  deps.onProgress()
   const clusters = await half(clustersNow(deps, seenAtMs))
+  deps.onProgress()
   if (jobs.error && clusters.error) throw jobs.error
   const rows = jobs.seen ?? []
   const owners = await ownersOf(deps, rows)
@@ -164,8 +168,10 @@ async function clusterJobs(
   const waiting = view.clustersAtWork().filter((name) => up.has(name))
   const facts: Array<[number, Fact]> = []
   const asker = async (): Promise<void> => {
-    for (let name = waiting.shift(); name !== undefined; name = waiting.shift())
+    for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
       facts.push(...(await jobsOn(deps, view, name, seenAtMs)))
+      deps.onProgress()
+    }
   }
   await Promise.all(Array.from({ length: QUEUES_AT_ONCE }, asker))
   return facts

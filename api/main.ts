@@ -28,7 +28,7 @@ const app = createApp({
   db,
   changes,
   experiments: createExperiments(temporal),
-  skypilot: connectToSkyPilot(),
+  skypilot: connectToSkyPilot(settings),
   pollIntervalMs: settings.pollIntervalMs,
   temporalUiUrl: settings.temporalUiUrl,
   temporalNamespace: settings.temporalNamespace,

@@ -77,13 +77,17 @@ function adoptJob(state: Experiment, given: Adoption, by: Envelope, atMs: number
   const foreign = taken.foreign.filter((job) => job.jobId !== jobId)
   return clusterName === null
     ? { ...taken, foreign }
-    : adoptOnCluster({ ...taken, foreign }, clusterName, atMs)
+    : keep(adoptOnCluster({ ...taken, foreign }, clusterName, atMs))
 }
+
+/** It was not made for this experiment: whatever else is on it is none of ours. */
+const keep = (state: Experiment): Experiment =>
+  state.cluster ? { ...state, cluster: { ...state.cluster, isAdopted: true } } : state
 
 /** The cluster is kept as it is, and nothing is launched on it until somebody starts a run. */
 function adoptCluster(state: Experiment, { clusterName }: Adoption, by: Envelope, atMs: number): Experiment {
   const begun = begin(state, by, atMs, `adopted cluster ${clusterName}`)
   const reason = `cluster ${clusterName} was adopted; nothing was launched on it`
-  const taken = adoptOnCluster({ ...begun, cluster: null }, clusterName ?? '', atMs)
+  const taken = keep(adoptOnCluster({ ...begun, cluster: null }, clusterName ?? '', atMs))
   return { ...taken, closing: { status: 'ADOPTED', reason, atMs } }
 }

@@ -43,7 +43,8 @@ export type Action = { why: string } & (
   | { kind: 'abort'; requestId: string }
   | { kind: 'look' }
   | { kind: 'cancel'; job: Stray }
-  | { kind: 'cluster'; verb: ClusterVerb; name: string }
+  /** `isAside`: it serves no wish of now, and gives way to everything that does. */
+  | { kind: 'cluster'; verb: ClusterVerb; name: string; isAside?: true }
   | { kind: 'autostop'; name: string; minutes: number | null }
   | { kind: 'lookAtCluster'; name: string }
   /** Nothing is done outside: time alone has made this true. */
@@ -51,5 +52,23 @@ export type Action = { why: string } & (
   | { kind: 'wait'; untilMs: number | null }
   | { kind: 'finish' }
 )
+
+export type Step = Exclude<Action, { kind: 'finish' | 'wait' | 'conclude' }>
+
+/** Ending is never cut short: whatever is wanted next begins from what it has left. */
+const isUninterruptible = (action: Step): boolean =>
+  action.kind === 'cancel' ||
+  action.kind === 'autostop' ||
+  (action.kind === 'cluster' && action.verb !== 'start' && !action.isAside)
+
+const OF_CLUSTER: ReadonlySet<Action['kind']> = new Set(['cluster', 'lookAtCluster', 'wait'])
+
+/** Has the action that is under way become the wrong one? */
+export function isOutdated(action: Step, now: Action): boolean {
+  if (isUninterruptible(action)) return false
+  if (action.kind === 'cluster' && action.isAside) return !OF_CLUSTER.has(now.kind)
+  if (action.kind === 'launch' && now.kind === 'launch') return action.priority !== now.priority
+  return action.kind !== now.kind
+}
 
 export const wait = (why: string, untilMs: number | null = null): Action => ({ kind: 'wait', untilMs, why })

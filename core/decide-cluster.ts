@@ -1,5 +1,5 @@
 import { type Action, CLUSTER_LOOK_MS, CLUSTER_REPEAT_MS, wait } from './action.ts'
-import { type Cluster, type Experiment, isOnCluster, isOwnClusterName, liveAttempt } from './experiment.ts'
+import { type Cluster, type Experiment, isOnCluster, liveAttempt } from './experiment.ts'
 import { recipeOf } from './recipe.ts'
 
 /** What to do with the experiment's own cluster, when there is something to do. */
@@ -13,20 +13,28 @@ export function decideCluster(state: Experiment, nowMs: number): Action | undefi
     case 'STOPPED':
       return stopping(cluster, nowMs)
     case 'RUNNING':
-      return isLeft(state, cluster) ? leaving(cluster, nowMs) : adjusting(state, cluster)
+      return isAside(state, cluster) ? leaving(state, cluster, nowMs) : adjusting(state, cluster)
   }
 }
 
 /** It was made for jobs of ours, and those are managed ones now. An adopted cluster may have others' jobs: it is kept. */
-const isLeft = (state: Experiment, { name }: Cluster): boolean =>
-  state.spec.executor === 'managed' && !isOnCluster(liveAttempt(state)) && isOwnClusterName(state, name)
+export const isAside = (state: Experiment, { isAdopted }: Cluster): boolean =>
+  state.desired.state === 'RUNNING' &&
+  !state.deleted &&
+  state.spec.executor === 'managed' &&
+  !isOnCluster(liveAttempt(state)) &&
+  !isAdopted
 
-/** What is not used any more is not paid for; that it cannot be stopped is told beside what runs, and holds up nothing. */
-function leaving(cluster: Cluster, nowMs: number): Action | undefined {
-  if (cluster.refused?.verb === 'stop') return undefined
-  const why = `jobs are managed ones now; stopping cluster ${cluster.name}, which is not used any more`
+/** What is not used any more is not paid for. Whatever comes of that holds up nothing, and is told beside what runs. */
+function leaving(state: Experiment, cluster: Cluster, nowMs: number): Action | undefined {
+  const { name, refused, asideAgainAtMs = nowMs } = cluster
+  if (nowMs < asideAgainAtMs)
+    return wait(`cluster ${name} is not used any more; its end failed`, asideAgainAtMs)
+  if (refused && refused.verb !== 'start') return adjusting(state, cluster)
   const action = stopping(cluster, nowMs)
-  return action?.kind === 'cluster' ? { ...action, why } : action
+  if (action?.kind !== 'cluster') return action
+  const doing = action.verb === 'stop' ? 'stopping' : 'taking down'
+  return { ...action, isAside: true, why: `jobs are managed ones now; ${doing} cluster ${name}` }
 }
 
 /** No job lives on a cluster that is stopped, and none can be cancelled there: a look at the cluster ends it. */

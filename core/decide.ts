@@ -1,4 +1,4 @@
-import { type Action, CANCEL_REPEAT_MS, wait } from './action.ts'
+import { type Action, CANCEL_REPEAT_MS, LOOK_AGAIN_MS, wait } from './action.ts'
 import { decideCluster, endOnStoppedCluster, isReadyForExec, mustStartFirst } from './decide-cluster.ts'
 import {
   type Active,
@@ -123,7 +123,7 @@ function decideLive(state: Experiment, attempt: Attempt, nowMs: number): Action 
     case 'requested': {
       const { requestId, abortAskedAtMs } = progress
       if (unwanted === undefined) return { kind: 'follow', requestId, why: 'SkyPilot is preparing the job' }
-      const repeatAtMs = abortAskedAtMs === undefined ? nowMs : abortAskedAtMs + CANCEL_REPEAT_MS
+      const repeatAtMs = abortAskedAtMs === undefined ? nowMs : abortAskedAtMs + LOOK_AGAIN_MS
       return nowMs < repeatAtMs
         ? wait('stopping: SkyPilot was asked to abort the launch', repeatAtMs)
         : { kind: 'abort', requestId, why: `${unwanted}; aborting the launch` }
@@ -197,9 +197,11 @@ function cancelling(
 }
 
 /** Taking the cluster down, or stopping one that cannot be talked to, ends the job too and needs no way to the machines. */
-function endsWithCluster({ deleted, desired, trouble }: Experiment): boolean {
+function endsWithCluster({ deleted, desired, trouble, attempt }: Experiment): boolean {
   if (deleted || desired.state === 'TERMINATED') return true
-  return desired.state === 'STOPPED' && trouble?.action === 'cancel' && trouble.failures >= CANCELS_FAILED_MAX
+  if (desired.state !== 'STOPPED' || trouble?.action !== 'cancel' || trouble.failures < CANCELS_FAILED_MAX)
+    return false
+  return trouble.job?.clusterName != null && trouble.job.clusterName === attempt?.clusterName
 }
 
 /** What is to go for good and cannot be looked at goes with its cluster, which takes launches in flight along. */

@@ -11,6 +11,7 @@ import {
   type Verdict,
 } from './experiment.ts'
 import type { ClusterObservation, Fact } from './facts.ts'
+import { isAside } from './decide-cluster.ts'
 import { calm, end, log } from './progress.ts'
 import { recipeOf } from './recipe.ts'
 
@@ -89,12 +90,26 @@ export function clusterRefused(
     sinceMs: atMs,
     retryAtMs: atMs + CLUSTER_REPEAT_MS,
   }
+  const isWaiting = verb === 'down' && !isAside(state, cluster)
   const next = {
     ...state,
-    trouble: verb === 'down' ? trouble : null,
+    trouble: isWaiting ? trouble : isAside(state, cluster) ? state.trouble : null,
     cluster: { ...cluster, status, refused: { verb, reason } },
   }
   return log(next, atMs, 'cluster-refused', `SkyPilot cannot ${SAY[verb]} cluster ${name}: ${reason}`)
+}
+
+/** What is done aside failed: it is tried again after a while, and nothing else waits for that. */
+export function asideFailed(
+  state: Experiment,
+  cluster: Cluster,
+  { action, reason, atMs }: Extract<Fact, { kind: 'actionFailed' }>,
+): Experiment {
+  const isNews = cluster.asideAgainAtMs === undefined
+  const next = { ...state, cluster: { ...cluster, asideAgainAtMs: atMs + CLUSTER_REPEAT_MS } }
+  return isNews
+    ? log(next, atMs, 'action-failed', `${action} failed: ${reason}`)
+    : { ...next, revision: state.revision + 1 }
 }
 
 export function clusterSeen(state: Experiment, seen: ClusterObservation): Experiment {

@@ -7,6 +7,7 @@ import {
   type Attempt,
   clusterNameOf,
   type Experiment,
+  type Intended,
   isOnCluster,
   type JobView,
   liveAttempt,
@@ -55,8 +56,10 @@ export function launchRequested(state: Experiment, requestId: string, atMs: numb
 }
 
 /** Whether SkyPilot did abort it shows a look; the request that is found again is not aborted again at once. */
-export function abortAsked(state: Experiment, atMs: number): Experiment {
-  const unsure = launchUnsure(state, { kind: 'launchUnsure', reason: 'the launch was aborted', atMs })
+export function abortAsked(state: Experiment, fact: Extract<Fact, { kind: 'abortAsked' }>): Experiment {
+  const { atMs, isForgotten = false } = fact
+  const reason = isForgotten ? 'SkyPilot knows of no launch to abort' : 'the launch was aborted'
+  const unsure = launchUnsure(state, { kind: 'launchUnsure', reason, isForgotten, atMs })
   const { attempt } = unsure
   if (attempt?.progress.phase !== 'intended') return unsure
   return { ...unsure, attempt: { ...attempt, progress: { ...attempt.progress, abortAskedAtMs: atMs } } }
@@ -70,11 +73,15 @@ export function launchUnsure(state: Experiment, fact: Extract<Fact, { kind: 'lau
   if (!isBeforeJob(state.attempt)) return state
   const { atMs, reason, isForgotten = false } = fact
   const settledAtMs = isForgotten ? atMs + FORGOTTEN_SETTLE_MS : atMs
-  const next = step(
-    state,
-    { atMs, kind: 'launch-unsure', text: reason },
-    { phase: 'intended', looksEmpty: 0, unsure: true, settledAtMs },
-  )
+  const doubt: Intended = {
+    ...doubtBefore(state, atMs),
+    phase: 'intended',
+    looksEmpty: 0,
+    unsure: true,
+    settledAtMs,
+    ...(isForgotten ? { isForgotten } : {}),
+  }
+  const next = step(state, { atMs, kind: 'launch-unsure', text: reason }, doubt)
   // Trouble stays: it counts the failures, and with them grows the time until the next try.
   return { ...next, trouble: state.trouble }
 }
@@ -105,8 +112,27 @@ function notReady(state: Experiment, reason: string, atMs: number): Experiment {
   return step(
     next,
     { atMs, kind: 'cluster-not-ready', text: `the cluster was not ready: ${reason}` },
-    { phase: 'intended', looksEmpty: 0, unsure: false, settledAtMs: atMs, isExecRefused: true },
+    { ...doubtBefore(state, atMs), phase: 'intended', looksEmpty: 0, settledAtMs: atMs, isExecRefused: true },
   )
+}
+
+/**
+ * What is doubted already: that one launch was refused says nothing of one before it that was lost. A wait for the
+ * cluster that is over was followed by a launch, and may be needed anew.
+ */
+function doubtBefore(
+  { attempt }: Experiment,
+  atMs: number,
+): Omit<Intended, 'phase' | 'looksEmpty' | 'settledAtMs'> {
+  if (attempt?.progress.phase !== 'intended') return { unsure: false }
+  const {
+    looksEmpty: _looks,
+    settledAtMs: _settled,
+    phase: _phase,
+    makingUntilMs,
+    ...doubt
+  } = attempt.progress
+  return makingUntilMs !== undefined && atMs < makingUntilMs ? { ...doubt, makingUntilMs } : doubt
 }
 
 const isBeforeJob = (attempt: Attempt | null): boolean =>
@@ -129,13 +155,18 @@ const lookAgain = (state: Experiment, reason: string, atMs: number, afterMs: num
   trouble: { action: 'look', kind: null, reason, failures: 0, sinceMs: atMs, retryAtMs: atMs + afterMs },
 })
 
-/** While its cluster is being made the launch may be on its way. Where it is not wanted it ends with the cluster. */
+/**
+ * While its cluster is being made the launch may be on its way. Where the cluster is to go it goes with it; and one that
+ * is not wanted, and was aborted for certain, left a cluster half made that means nothing.
+ */
 export function lookedMaking(state: Experiment, atMs: number): Experiment {
   const { attempt } = state
   if (attempt?.progress.phase !== 'intended') return state
   const { progress } = attempt
   const makingUntilMs = progress.makingUntilMs ?? atMs + MAKING_MAX_MS
-  if (atMs >= makingUntilMs || whyUnwanted(state, attempt) !== undefined) return lookedEmpty(state, atMs)
+  const isGoing = state.deleted || state.desired.state !== 'RUNNING'
+  const isAborted = whyUnwanted(state, attempt) !== undefined && !progress.isForgotten
+  if (atMs >= makingUntilMs || isGoing || isAborted) return lookedEmpty(state, atMs)
   const settledAtMs = Math.max(progress.settledAtMs, atMs + FORGOTTEN_SETTLE_MS)
   const waiting = { ...progress, looksEmpty: 0, unsure: true, settledAtMs, makingUntilMs }
   const reason = 'its cluster is being made, maybe by a launch that SkyPilot forgot'

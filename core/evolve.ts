@@ -1,4 +1,6 @@
+import { isAside } from './decide-cluster.ts'
 import {
+  asideFailed,
   autostopAsked,
   clusterAbsent,
   clusterAsked,
@@ -17,7 +19,7 @@ import {
   lookedEmpty,
   lookedMaking,
 } from './evolve-launch.ts'
-import { type Closing, type Experiment, record } from './experiment.ts'
+import { type Closing, type Experiment, record, type Stray, type Trouble } from './experiment.ts'
 import type { Fact } from './facts.ts'
 import { log, SYSTEM } from './progress.ts'
 
@@ -32,7 +34,7 @@ const TAKERS: { readonly [K in Fact['kind']]: Taker<K> } = {
   launchIntended: (state, fact) => intend(state, fact.atMs),
   launchRequested: (state, fact) => launchRequested(state, fact.requestId, fact.atMs),
   launchUnsure,
-  abortAsked: (state, fact) => abortAsked(state, fact.atMs),
+  abortAsked,
   launchRefused,
   lookedEmpty: (state, fact) => lookedEmpty(state, fact.atMs),
   lookedMaking: (state, fact) => lookedMaking(state, fact.atMs),
@@ -87,19 +89,33 @@ function told(state: Experiment, { headline, why, atMs }: Extract<Fact, { kind: 
   return { ...state, revision: state.revision + 1, told: { headline, why, sinceMs } }
 }
 
-function failed(state: Experiment, fact: Extract<Fact, { kind: 'actionFailed' }>): Experiment {
-  const before = state.trouble?.action === fact.action ? state.trouble : null
-  const failures = (before?.failures ?? 0) + 1
-  const retryAtMs = fact.atMs + Math.min(RETRY_BASE_MS * 2 ** (failures - 1), RETRY_MAX_MS)
-  const { action, reason, errorKind: kind } = fact
-  const trouble = { action, kind, reason, failures, sinceMs: before?.sinceMs ?? fact.atMs, retryAtMs }
-  const asked = fact.job ? strayNotCancelled(state, fact.job, kind, fact.atMs) : state
-  const next = { ...asked, trouble }
+type Failed = Extract<Fact, { kind: 'actionFailed' }>
+
+function failed(state: Experiment, fact: Failed): Experiment {
+  if (state.cluster && isAside(state, state.cluster) && OF_CLUSTER.has(fact.action))
+    return asideFailed(state, state.cluster, fact)
+  const { action, reason, errorKind, job, atMs } = fact
+  const asked = job ? strayNotCancelled(state, job, errorKind, atMs) : state
+  const next = { ...asked, trouble: troubleOf(state, fact) }
   // The same trouble once more is no news for the log.
-  return before?.reason === reason
+  return next.trouble.failures > 1 && state.trouble?.reason === reason
     ? { ...next, revision: state.revision + 1 }
-    : log(next, fact.atMs, 'action-failed', `${action} failed: ${reason}`)
+    : log(next, atMs, 'action-failed', `${action} failed: ${reason}`)
 }
+
+/** The failure is counted with those before it of the same action, and of the same job where it is about one. */
+function troubleOf({ trouble }: Experiment, { action, errorKind: kind, reason, job, atMs }: Failed): Trouble {
+  const before = trouble?.action === action && isSameJob(trouble.job, job) ? trouble : null
+  const failures = (before?.failures ?? 0) + 1
+  const retryAtMs = atMs + Math.min(RETRY_BASE_MS * 2 ** (failures - 1), RETRY_MAX_MS)
+  const sinceMs = before?.sinceMs ?? atMs
+  return { action, kind, reason, failures, sinceMs, retryAtMs, ...(job ? { job } : {}) }
+}
+
+const OF_CLUSTER: ReadonlySet<string> = new Set(['cluster', 'lookAtCluster', 'autostop'])
+
+const isSameJob = (one: Stray | undefined, other: Stray | undefined): boolean =>
+  one?.jobId === other?.jobId && one?.clusterName === other?.clusterName
 
 /** Postgres has everything up to here: forget what was kept for it. */
 function projected(state: Experiment, revision: number, lastSeq: number): Experiment {

@@ -62,6 +62,8 @@ export interface Intended {
   settledAtMs: number
   /** Until when a cluster in the making counts as a sign of our launch; absent where none was seen. */
   makingUntilMs?: number
+  /** SkyPilot forgot the launch: it may be worked on all the same. */
+  isForgotten?: boolean
   /** When SkyPilot was asked to abort the request, if it was. */
   abortAskedAtMs?: number
   /** The cluster that looks up would not take the job: it is launched the long way. */
@@ -134,6 +136,10 @@ export interface Cluster {
   asked: { verb: ClusterVerb; sinceMs: number; atMs: number } | null
   /** What SkyPilot says that it cannot do to it. */
   refused: { verb: ClusterVerb; reason: string } | null
+  /** It was not made for this experiment, and may have others' jobs. */
+  isAdopted?: true
+  /** When that which is done to it aside is tried again, after it failed. */
+  asideAgainAtMs?: number
 }
 
 export type ClusterVerb = 'start' | 'stop' | 'down'
@@ -232,6 +238,8 @@ export interface Trouble {
   failures: number
   sinceMs: number
   retryAtMs: number
+  /** Of a cancel: the job that was to end. */
+  job?: Stray
 }
 
 export const EVENTS_KEPT_MAX = 500

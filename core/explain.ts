@@ -1,6 +1,7 @@
 import type { Action } from './action.ts'
 import { type Transient, transientOf } from './deadlines.ts'
 import { decide, nextStrayMs, whyUnwanted } from './decide.ts'
+import { isAside } from './decide-cluster.ts'
 import { type Ended, type Experiment, liveAttempt, type Progress } from './experiment.ts'
 import { type Headline, headlineOf } from './headline.ts'
 import { nextLimitMs, sayDuration } from './limits.ts'
@@ -141,6 +142,8 @@ function nextOfWaiting(state: Experiment): string | null {
   if (state.hold) return 'release it, and SkyDeck goes on'
   if (state.trouble) return 'SkyDeck tries again by itself'
   if (isBackingOff(state)) return 'it is started again by itself'
+  if (state.cluster?.refused && isAside(state, state.cluster))
+    return 'its former cluster is still there and may cost money: SkyPilot refuses to end it'
   if (liveAttempt(state)) return null
   if (state.cluster && state.cluster.status !== 'STOPPED')
     return 'its cluster is still there: terminate it when you need it no more'

@@ -35,8 +35,11 @@ export type Fact =
   | { kind: 'launchRequested'; requestId: string; atMs: number }
   /** `isForgotten`: SkyPilot does not know the request any more, and may work on it all the same. */
   | { kind: 'launchUnsure'; reason: string; isForgotten?: boolean; atMs: number }
-  /** SkyPilot was asked to abort the launch. What had come of it by then is found by looking. */
-  | { kind: 'abortAsked'; atMs: number }
+  /**
+   * SkyPilot was asked to abort the launch. What had come of it by then is found by looking. `isForgotten`: it knew of no
+   * such request under way, which may be worked on all the same.
+   */
+  | { kind: 'abortAsked'; isForgotten?: boolean; atMs: number }
   | { kind: 'launchRefused'; reason: string; exceptionName: string | null; atMs: number }
   | { kind: 'lookedEmpty'; atMs: number }
   /** The cluster is being made, by whom nobody can tell: the launch may be the one that makes it. */

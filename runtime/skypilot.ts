@@ -1,11 +1,18 @@
 import { createSkyPilot, type SkyPilot } from '../skypilot/client.ts'
 import { findConnection } from '../skypilot/connection.ts'
+import type { Settings } from './env.ts'
 
 /**
  * The SkyPilot that we work with, found as SkyPilot's own client finds it: address, token, and the cookies of a log-in.
  * All processes of a desk are one user there, whoever's account they run under.
  * @throws InvalidError for a token or a port that cannot be one
  */
-export const connectToSkyPilot = (): SkyPilot =>
-  // oxlint-disable-next-line node/no-process-env -- SkyPilot's own variables are read as its own client reads them
-  createSkyPilot({ ...findConnection(process.env), user: { id: 'skydeck', name: 'skydeck' } })
+export function connectToSkyPilot({ skypilotEndpoint, skypilotToken }: Settings): SkyPilot {
+  const given = {
+    // oxlint-disable-next-line node/no-process-env -- SkyPilot's own variables are read as its own client reads them
+    ...process.env,
+    SKYPILOT_API_SERVER_ENDPOINT: skypilotEndpoint ?? undefined,
+    SKYPILOT_SERVICE_ACCOUNT_TOKEN: skypilotToken ?? undefined,
+  }
+  return createSkyPilot({ ...findConnection(given), user: { id: 'skydeck', name: 'skydeck' } })
+}

@@ -54,7 +54,7 @@ async function work(given: Settings, databaseUrl: string): Promise<void> {
   const temporal = new Client({ connection, namespace })
   await registerSearchAttributes(connection, namespace)
   const activities = createActivities({
-    skypilot: connectToSkyPilot(),
+    skypilot: connectToSkyPilot(given),
     db,
     hastyDb,
     temporal,

@@ -1,7 +1,7 @@
 import * as wf from '@temporalio/workflow'
 import type { Activities } from '../activities/index.ts'
 import { accept, WISHES, type Wish } from '../core/accept.ts'
-import type { Action } from '../core/action.ts'
+import { type Action, isOutdated } from '../core/action.ts'
 import { advance, retold } from '../core/advance.ts'
 import { decide } from '../core/decide.ts'
 import { evolve } from '../core/evolve.ts'
@@ -14,7 +14,7 @@ import { snapshotOf } from '../core/snapshot.ts'
 import { upgrade } from '../core/upgrade.ts'
 import { Alarm } from './alarm.ts'
 import * as messages from './definitions.ts'
-import { isOutdated, perform, summaryOf } from './perform.ts'
+import { perform, summaryOf } from './perform.ts'
 
 /** The tables are written within the workflow task itself: that costs a fifth of the events of an activity of its own. */
 const atOnce = wf.proxyLocalActivities<Activities>({
@@ -203,6 +203,8 @@ async function untilOutdated(
     const news = self.hasNews()
     await wf.condition(() => done || news())
     if (done) return result
+    // What people are told may change by the clock alone, also while something is being done.
+    self.learn([])
     self.project()
     self.setAlarm(decide(self.state, Date.now()))
     if (!isCancelled && outdated()) {

@@ -12,7 +12,7 @@ import type {
   LaunchOrder,
   LaunchOutcome,
 } from '../activities/index.ts'
-import type { Action } from '../core/action.ts'
+import type { Step } from '../core/action.ts'
 import { buildTask } from '../core/build-task.ts'
 import { type Attempt, type Experiment, identityOf, type Stray } from '../core/experiment.ts'
 import type { Fact } from '../core/facts.ts'
@@ -61,21 +61,6 @@ const lasting = proxyActivities<Activities>({
   retry,
 })
 
-export type Step = Exclude<Action, { kind: 'finish' | 'wait' | 'conclude' }>
-
-/** Ending is never cut short: whatever is wanted next begins from what it has left. */
-const isUninterruptible = (action: Step): boolean =>
-  action.kind === 'cancel' ||
-  action.kind === 'autostop' ||
-  (action.kind === 'cluster' && action.verb !== 'start')
-
-/** Has the action that is under way become the wrong one? */
-export function isOutdated(action: Step, now: Action): boolean {
-  if (isUninterruptible(action)) return false
-  if (action.kind === 'launch' && now.kind === 'launch') return action.priority !== now.priority
-  return action.kind !== now.kind
-}
-
 /**
  * Carries out one action and reports what was learned; that it failed is one of the things we may learn.
  * A cancelled launch leaves open whether SkyPilot has it, so its fact is "unsure", never "no".
@@ -112,8 +97,13 @@ async function attempt(state: Experiment, action: Step): Promise<Fact[]> {
     case 'follow':
       return learned(await following.followLaunch.executeWithOptions({ summary }, [launchOf(state, action)]))
     case 'abort':
-      await quick.abortLaunch.executeWithOptions({ summary }, [action.requestId])
-      return [{ kind: 'abortAsked', atMs: Date.now() }]
+      return [
+        {
+          kind: 'abortAsked',
+          isForgotten: !(await quick.abortLaunch.executeWithOptions({ summary }, [action.requestId])),
+          atMs: Date.now(),
+        },
+      ]
     case 'look': {
       const { jobName: name, clusterName } = attemptOf(state)
       return learned(await quick.lookForLaunch.executeWithOptions({ summary }, [{ name, clusterName }]))

@@ -33,6 +33,7 @@ function lookAt(answers: { queue: () => Promise<unknown>; status: () => Promise<
     skypilot: skypilot as unknown as SkyPilot,
     db: db as unknown as Pool,
     log: () => undefined,
+    onProgress: () => undefined,
   }
   return new MockActivityEnvironment().run<[], Looked, () => Promise<Looked>>(() =>
     look(deps, new FleetView(), { isAudit: false, startedAtMs: 1_000 }),

@@ -21,7 +21,7 @@ afterAll(() => bench.server.dispose())
 const db = { query: () => Promise.reject(new Error('Postgres is away')) } as unknown as Pool
 
 async function seen(): Promise<{ facts: Fact[]; error: string | null }> {
-  const deps = { skypilot: bench.sky, db, log: () => undefined }
+  const deps = { skypilot: bench.sky, db, log: () => undefined, onProgress: () => undefined }
   const { news, error } = await bench.run(() => look(deps, view, { isAudit: false, startedAtMs: Date.now() }))
   return { facts: [...news.values()].flat(), error }
 }

@@ -13,10 +13,11 @@ const notUp = new SkyPilotError('rejected', 'it is not up', { exceptionName: 'Cl
 function found(
   status: string | null,
   queue: () => Promise<unknown> = () => Promise.resolve({ jobs: [], unreadable: 0 }),
+  requests: unknown[] = [],
 ) {
   const clusters = status === null ? [] : [{ name: CLUSTER, status }]
   const skypilot = {
-    requests: { list: () => Promise.resolve([]) },
+    requests: { list: () => Promise.resolve(requests) },
     clusters: { status: () => Promise.resolve({ clusters, unreadable: 0 }), queue },
   }
   const find = createFindLaunch(skypilot as unknown as SkyPilot)
@@ -24,11 +25,18 @@ function found(
 }
 
 test('a cluster that is being made, by whom nobody knows, is a sign of it', async () => {
-  expect(await found('INIT')).toEqual({ kind: 'making' })
+  expect(await found('INIT')).toEqual({ kind: 'making', byRequest: false })
 })
 
 test('a cluster that is up and not yet ready for jobs is a sign of it', async () => {
-  expect(await found('UP', () => Promise.reject(notUp))).toEqual({ kind: 'making' })
+  expect(await found('UP', () => Promise.reject(notUp))).toEqual({ kind: 'making', byRequest: false })
+})
+
+test('another request for the cluster is a sign too, and one that makes nothing is none', async () => {
+  const none = () => Promise.resolve({ jobs: [], unreadable: 0 })
+  const other = { requestId: 'other', name: 'sky.launch', body: { task: '{"name": "exp-1.2.1"}' } }
+  expect(await found('UP', none, [other])).toEqual({ kind: 'making', byRequest: true })
+  expect(await found('UP', none, [{ ...other, name: 'sky.status' }])).toEqual({ kind: 'empty' })
 })
 
 test.each([null, 'STOPPED', 'AUTOSTOPPING', 'UP'])(
@@ -39,7 +47,10 @@ test.each([null, 'STOPPED', 'AUTOSTOPPING', 'UP'])(
 )
 
 /** What comes of a launch whose cluster is being made, and how often SkyPilot is asked for it. */
-async function launched(order: Partial<LaunchOrder>): Promise<{ kind: string; asked: number }> {
+async function launched(
+  order: Partial<LaunchOrder>,
+  byRequest = false,
+): Promise<{ kind: string; asked: number }> {
   let asked = 0
   const launch = (): Promise<{ id: string }> => {
     asked += 1
@@ -47,7 +58,7 @@ async function launched(order: Partial<LaunchOrder>): Promise<{ kind: string; as
   }
   const { requestLaunch } = createLaunches({
     skypilot: { clusters: { launch } } as unknown as SkyPilot,
-    find: () => Promise.resolve({ kind: 'making' }),
+    find: () => Promise.resolve({ kind: 'making', byRequest }),
     gate: { pass: (work) => work() },
     fenceOf: () => ({ mode: 'off', url: '', token: '' }),
     askForLook: () => Promise.resolve(),
@@ -70,6 +81,11 @@ async function launched(order: Partial<LaunchOrder>): Promise<{ kind: string; as
 
 test('is not made again while its cluster is being made, for as long as that is waited for', async () => {
   expect(await launched({ unsureBefore: true })).toEqual({ kind: 'making', asked: 0 })
+})
+
+test('is not made beside another request for its cluster, even for the first time', async () => {
+  expect(await launched({}, true)).toEqual({ kind: 'making', asked: 0 })
+  expect(await launched({ waitsForMaking: false }, true)).toEqual({ kind: 'requested', asked: 1 })
 })
 
 test('is made for the first time on a cluster that is not ready, and again when it was waited for long enough', async () => {

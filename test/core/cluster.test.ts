@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { CLUSTER_LOOK_MS, CLUSTER_REPEAT_MS } from '../../core/action.ts'
+import { CLUSTER_LOOK_MS, CLUSTER_REPEAT_MS, isOutdated } from '../../core/action.ts'
 import { decide } from '../../core/decide.ts'
 import type { Experiment } from '../../core/experiment.ts'
 import { explain } from '../../core/explain.ts'
@@ -125,6 +125,7 @@ test('when the job cannot be cancelled, the cluster is stopped under it', () => 
     action: 'cancel',
     errorKind: 'SkyPilot.rejected',
     reason: 'no way in',
+    job: { jobId: 7, jobName: 'exp-1.1.1', clusterName: 'exp-1' },
     atMs: T,
   } as const
   expect(decide(after(want(onCluster(), 'STOPPED'), failed, failed), T + 60_000)).toMatchObject({
@@ -237,15 +238,36 @@ test('a cluster that is left for managed jobs is stopped, beside the job that ru
   expect(decide(after(running, refused), T + 12)).toEqual({ kind: 'wait', untilMs: null, why: 'running' })
 })
 
+test('what is done to a left cluster gives way to a stop, and its failing holds up nothing', () => {
+  const left = after(want(managedNow(over), 'RUNNING'), intended, requested, found(8, T + 10))
+  const running = after(left, seen(8, 'RUNNING', { jobName: 'exp-1.2.1', seenAtMs: T + 11 }))
+  const stop = decide(running, T + 11)
+  if (stop.kind !== 'cluster') throw new Error(`it does ${stop.kind}`)
+  expect(isOutdated(stop, stop)).toBe(false)
+  for (const state of [want(running, 'STOPPED'), want(running, 'TERMINATED'), wish(running, 'delete')])
+    expect(isOutdated(stop, decide(state, T + 11))).toBe(true)
+  const failed = {
+    kind: 'actionFailed',
+    action: 'cluster',
+    errorKind: 'SkyPilot.rejected',
+    reason: 'no',
+  } as const
+  const troubled = after(running, { ...failed, atMs: T + 12 })
+  expect(decide(troubled, T + 13)).toMatchObject({ kind: 'wait', untilMs: T + 12 + CLUSTER_REPEAT_MS })
+  expect(decide(troubled, T + 12 + CLUSTER_REPEAT_MS)).toMatchObject({ kind: 'cluster', verb: 'stop' })
+  expect(decide(want(troubled, 'STOPPED'), T + 13)).toMatchObject({ kind: 'cancel' })
+  const two = after(troubled, seen(9, 'RUNNING', { jobName: 'exp-1.2.1', seenAtMs: T + 13 }))
+  expect(decide(two, T + 13)).toMatchObject({ kind: 'cancel', job: { jobId: 9 } })
+})
+
 test('a cluster is not left while a job is on it, nor an adopted one', () => {
   expect(decide(managedNow(onCluster()), T + 9)).toMatchObject({ kind: 'wait', why: 'running' })
-  const adopted = wish(fresh(), 'adopt', { jobId: 3, jobName: 'theirs', clusterName: 'c' })
-  const done = { jobName: 'theirs', clusterName: 'c', scheduleState: null, seenAtMs: T + 5 }
+  // Not even one that has the very name that its own would have.
+  const adopted = wish(fresh(), 'adopt', { jobId: 3, jobName: 'theirs', clusterName: 'exp-1' })
+  const done = { jobName: 'theirs', clusterName: 'exp-1', scheduleState: null, seenAtMs: T + 5 }
   const idle = after(adopted, foreign(3, 'SUCCEEDED', done))
   expect(idle.attempt?.progress.phase).toBe('ended')
-  expect(decide(after(idle, clusterSeen('UP', { name: 'c', seenAtMs: T + 6 })), T + 9).kind).not.toBe(
-    'cluster',
-  )
+  expect(decide(after(idle, clusterSeen('UP', { seenAtMs: T + 6 })), T + 9).kind).not.toBe('cluster')
 })
 
 test('while it runs, people are told so first, and beside it what is done to the cluster', () => {

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import {
   type Action,
-  CANCEL_REPEAT_MS,
   FORGOTTEN_SETTLE_MS,
+  LOOK_AGAIN_MS,
   MAKING_MAX_MS,
   SETTLE_MS,
 } from '../../core/action.ts'
@@ -103,9 +103,38 @@ test('row 15: an abort without effect is asked for again, with a pause between',
   const aborted = after(want(asked, 'STOPPED'), { kind: 'abortAsked', atMs: T })
   expect(decide(aborted, T)).toMatchObject({ kind: 'look' })
   const stillThere = after(aborted, { kind: 'launchRequested', requestId: 'r', atMs: T + 1 })
-  expect(decide(stillThere, T + 1)).toMatchObject({ kind: 'wait', untilMs: T + CANCEL_REPEAT_MS })
-  expect(decide(stillThere, T + CANCEL_REPEAT_MS)).toMatchObject({ kind: 'abort', requestId: 'r' })
+  expect(decide(stillThere, T + 1)).toMatchObject({ kind: 'wait', untilMs: T + LOOK_AGAIN_MS })
+  expect(decide(stillThere, T + LOOK_AGAIN_MS)).toMatchObject({ kind: 'abort', requestId: 'r' })
   expect(decide(want(after(stillThere, found()), 'STOPPED'), T + 2)).toMatchObject({ kind: 'cancel' })
+})
+
+test('row 47: a newer run waits for the launch of the older one that was forgotten while its cluster is being made', () => {
+  const making: Fact = { kind: 'lookedMaking', atMs: T }
+  const launching = after(want(fresh('cluster'), 'RUNNING'), intended, requested)
+  const forgotten = after(launching, { kind: 'launchUnsure', reason: 'forgot', isForgotten: true, atMs: T })
+  const newer = after(want(want(forgotten, 'STOPPED'), 'RUNNING'), making, { ...making, atMs: T + 60_000 })
+  expect(newer.attempt?.progress.phase).toBe('intended')
+  expect(decide(newer, T + 90_000)).toMatchObject({ kind: 'look' })
+  // One that SkyPilot did abort has left a cluster half made, and no doubt.
+  const aborted = after(want(want(launching, 'STOPPED'), 'RUNNING'), { kind: 'abortAsked', atMs: T })
+  const over = after(aborted, making, { ...making, atMs: T + SETTLE_MS })
+  expect(over.attempt?.progress).toMatchObject({ phase: 'ended', verdict: { outcome: 'never-started' } })
+})
+
+test('row 47: an abort of a launch that SkyPilot does not know any more is no end of it', () => {
+  const gone = after(want(asked, 'STOPPED'), { kind: 'abortAsked', isForgotten: true, atMs: T })
+  const looked: Fact = { kind: 'lookedEmpty', atMs: T }
+  const soon = after(gone, looked, { ...looked, atMs: T + LOOK_AGAIN_MS })
+  expect(soon.attempt?.progress.phase).toBe('intended')
+  const late = after(soon, { ...looked, atMs: T + FORGOTTEN_SETTLE_MS })
+  expect(late.attempt?.progress).toMatchObject({ phase: 'ended' })
+})
+
+test('how long a cluster in the making is waited for does not begin anew with every try', () => {
+  const making: Fact = { kind: 'lookedMaking', atMs: T }
+  const lost: Fact = { kind: 'launchUnsure', reason: 'lost', atMs: T + 60_000 }
+  const waiting = after(want(fresh('cluster'), 'RUNNING'), intended, { ...lost, atMs: T }, making, lost)
+  expect(waiting.attempt?.progress).toMatchObject({ makingUntilMs: T + MAKING_MAX_MS })
 })
 
 test('row 10: an unwanted launch counts as never made only after two looks with a pause between', () => {

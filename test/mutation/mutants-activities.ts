@@ -17,7 +17,7 @@ const errors = mutantsOf('activities/with-skypilot.ts', 'test/activities/with-sk
 export const ACTIVITY_MUTANTS: readonly Mutant[] = [
   launch(
     'look before a launch',
-    'if (!isClear(before)) return before',
+    'if (isSign(before)) return before',
     '',
     'a job that has its name is taken up, and no other is made',
   ),
@@ -53,26 +53,26 @@ export const ACTIVITY_MUTANTS: readonly Mutant[] = [
   ),
   launch(
     'a second look when unsure',
-    'if (!isClear(again)) return again',
+    'if (isSign(again)) return again',
     '',
     'is looked for twice, with a pause in which it can show itself',
   ),
   making(
     'a cluster in the making is a sign',
-    `cluster.status === 'UP' ? inQueue(name, clusterName) : { kind: 'making' }`,
+    `cluster.status === 'UP' ? inQueue(name, clusterName) : { kind: 'making', byRequest: false }`,
     'inQueue(name, clusterName)',
     'a cluster that is being made, by whom nobody knows, is a sign of it',
   ),
   making(
     'a cluster in the making is a sign',
-    `if (exceptionName === 'ClusterNotUpError') return { kind: 'making' }`,
+    `if (exceptionName === 'ClusterNotUpError') return { kind: 'making', byRequest: false }`,
     `if (exceptionName === 'ClusterNotUpError') return { kind: 'empty' }`,
     'a cluster that is up and not yet ready for jobs is a sign of it',
   ),
   mutantsOf('activities/launch.ts', MAKING)(
     'a cluster in the making is a sign',
-    `(kind === 'making' && !(isRepetition && order.waitsForMaking))`,
-    `kind === 'making'`,
+    `order.waitsForMaking && (isRepetition || found.byRequest)`,
+    'false',
     'is not made again while its cluster is being made, for as long as that is waited for',
   ),
   launch(

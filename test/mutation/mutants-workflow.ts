@@ -147,7 +147,7 @@ export const WORKFLOW_MUTANTS: readonly Mutant[] = [
   cancellationType: TRY_CANCEL,`,
     'ends before anything else begins',
   ),
-  perform(
+  mutantsOf('core/action.ts', TESTS)(
     'one action at a time',
     `action.kind === 'cancel' ||\n`,
     '\n',

@@ -4,7 +4,7 @@ import type { ClusterObservation } from '../../core/facts.ts'
 import type { ClusterVerb, Stray } from '../../core/experiment.ts'
 import { type Context, note, SkyError } from './context.ts'
 import type { Steps } from './engine.ts'
-import type { SkyPilot } from './skypilot.ts'
+import type { RequestKind, SkyPilot } from './skypilot.ts'
 import type { SimCluster } from './clusters.ts'
 import type { Attempt } from './temporal.ts'
 
@@ -15,6 +15,8 @@ export type LaunchOutcome =
   | { kind: 'unsure'; reason: string; isForgotten: boolean }
   | { kind: 'making' }
   | { kind: 'empty' }
+
+type Found = Exclude<LaunchOutcome, { kind: 'making' }> | { kind: 'making'; byRequest: boolean }
 
 export interface LaunchOrder {
   how: 'job' | 'cluster' | 'exec'
@@ -29,6 +31,7 @@ export type ClusterLook =
   | { kind: 'absent'; seenAtMs: number }
   | { kind: 'busy' }
 
+const MAKERS: ReadonlySet<RequestKind> = new Set<RequestKind>(['launch', 'start', 'exec'])
 const AT_REST: ReadonlySet<string> = new Set(['STOPPED', 'AUTOSTOPPING'])
 const FOLLOW_EVERY_MS = 2_000
 /** A launch may lie in some buffer for so long and come all the same: looks cannot see it there. */
@@ -59,14 +62,14 @@ export class Activities {
     this.#sky = sky
   }
 
-  *find(name: string, clusterName: string | null): Steps<LaunchOutcome> {
+  *find(name: string, clusterName: string | null): Steps<Found> {
     const found =
       clusterName === null ? yield* this.#findManaged(name) : yield* this.#findOn(name, clusterName)
     note(this.#context, { kind: 'look', name, text: found.kind })
     return found
   }
 
-  *#findManaged(name: string): Steps<LaunchOutcome> {
+  *#findManaged(name: string): Steps<Found> {
     const sky = this.#sky
     const request = yield* sky.call(() =>
       sky.active().find((each) => each.kind === 'jobs.launch' && each.jobName === name),
@@ -77,15 +80,15 @@ export class Activities {
     return best ? { kind: 'found', jobId: best.jobId } : { kind: 'empty' }
   }
 
-  *#findOn(name: string, clusterName: string): Steps<LaunchOutcome> {
+  *#findOn(name: string, clusterName: string): Steps<Found> {
     const sky = this.#sky
-    const request = yield* sky.call(() =>
-      sky.active().find((each) => each.clusterName === clusterName && each.jobName === name),
-    )
+    const active = yield* sky.call(() => sky.active().filter((each) => each.clusterName === clusterName))
+    const request = active.find((each) => each.jobName === name)
     if (request) return { kind: 'requested', requestId: request.id }
+    if (active.some(({ kind }) => MAKERS.has(kind))) return this.#making(true)
     const status = yield* sky.call(() => sky.clusters.byName.get(clusterName)?.status)
     if (status === undefined || AT_REST.has(status)) return { kind: 'empty' }
-    if (status !== 'UP') return this.#making()
+    if (status !== 'UP') return this.#making(false)
     try {
       const jobs = yield* sky.call(() =>
         sky.clusters.jobsOn(clusterName).map(({ jobId, name: jobName }) => ({ jobId, jobName })),
@@ -95,27 +98,29 @@ export class Activities {
     } catch (error) {
       const exceptionName = error instanceof SkyError ? error.exceptionName : null
       if (exceptionName === 'ClusterDoesNotExist') return { kind: 'empty' }
-      if (exceptionName === 'ClusterNotUpError') return this.#making()
+      if (exceptionName === 'ClusterNotUpError') return this.#making(false)
       throw error
     }
   }
 
-  #making(): LaunchOutcome {
-    return { kind: this.#context.protections.waitForMaking ? 'making' : 'empty' }
+  #making(byRequest: boolean): Found {
+    return this.#context.protections.waitForMaking ? { kind: 'making', byRequest } : { kind: 'empty' }
   }
 
   *launch(order: LaunchOrder, attempt: Attempt): Steps<LaunchOutcome> {
     const { name, clusterName, how } = order
     if (this.#context.protections.lookBeforeLaunch) {
       const isRepetition = order.unsureBefore || attempt.number > 1
-      const isClear = ({ kind }: LaunchOutcome): boolean =>
-        kind === 'empty' || (kind === 'making' && !(isRepetition && order.waitsForMaking))
+      const isSign = (found: Found): boolean =>
+        found.kind === 'making'
+          ? order.waitsForMaking && (isRepetition || found.byRequest)
+          : found.kind !== 'empty'
       const before = yield* this.find(name, clusterName)
-      if (!isClear(before)) return before
+      if (isSign(before)) return before
       if (isRepetition) {
         yield SETTLE_MS
         const again = yield* this.find(name, clusterName)
-        if (!isClear(again)) return again
+        if (isSign(again)) return again
       }
     }
     this.onPost(order, attempt)
@@ -167,9 +172,8 @@ export class Activities {
     }
   }
 
-  *abort(requestId: string): Steps<null> {
-    yield* this.#sky.call(() => this.#sky.abort(requestId))
-    return null
+  *abort(requestId: string): Steps<boolean> {
+    return yield* this.#sky.call(() => this.#sky.abort(requestId))
   }
 
   *cancel(job: Stray): Steps<null> {

@@ -13,7 +13,8 @@ import { snapshotOf } from '../../core/snapshot.ts'
 import { upgrade } from '../../core/upgrade.ts'
 import { type Context, instantly } from './context.ts'
 import { amputated, weakened } from './mutants.ts'
-import { isOutdated, type Performer, type Step } from './performer.ts'
+import { isOutdated, type Step } from '../../core/action.ts'
+import type { Performer } from './performer.ts'
 import type { Tables } from './tables.ts'
 import type { Handle, Temporal } from './temporal.ts'
 
@@ -218,6 +219,7 @@ export class Entity {
     this.#history = 1
     this.#isProjecting = false
     this.state = retold(next, this.#now)
+    this.#project()
   }
 
   #project(): void {

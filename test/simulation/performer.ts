@@ -1,24 +1,10 @@
-import type { Action } from '../../core/action.ts'
+import type { Step } from '../../core/action.ts'
 import type { Experiment } from '../../core/experiment.ts'
 import type { Fact } from '../../core/facts.ts'
 import type { Activities, ClusterLook, LaunchOutcome } from './activities.ts'
 import { type Context, SkyError } from './context.ts'
 import type { Steps } from './engine.ts'
 import type { Attempt, Handle, Outcome, Temporal } from './temporal.ts'
-
-export type Step = Exclude<Action, { kind: 'finish' | 'wait' | 'conclude' }>
-
-/** Ending is never cut short, as in `workflows/perform.ts`. */
-const isUninterruptible = (action: Step): boolean =>
-  action.kind === 'cancel' ||
-  action.kind === 'autostop' ||
-  (action.kind === 'cluster' && action.verb !== 'start')
-
-export function isOutdated(action: Step, now: Action): boolean {
-  if (isUninterruptible(action)) return false
-  if (action.kind === 'launch' && now.kind === 'launch') return action.priority !== now.priority
-  return action.kind !== now.kind
-}
 
 const RETRIES = {
   maximumAttempts: 3,
@@ -84,8 +70,9 @@ export class Performer {
       case 'follow':
         return this.#learned(yield* this.#activities.follow(action.requestId))
       case 'abort':
-        yield* this.#activities.abort(action.requestId)
-        return [{ kind: 'abortAsked', atMs: 0 }]
+        return [
+          { kind: 'abortAsked', isForgotten: !(yield* this.#activities.abort(action.requestId)), atMs: 0 },
+        ]
       case 'look':
         return this.#learned(yield* this.#activities.find(jobName, clusterName))
       case 'cancel':

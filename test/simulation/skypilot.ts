@@ -204,9 +204,12 @@ export class SkyPilot {
     )
   }
 
-  abort(id: string): void {
+  /** Tells whether there was such a request under way. */
+  abort(id: string): boolean {
     const request = this.requests.get(id)
+    const isActive = request?.state === 'active'
     if (request) this.#cancelRequest(request, this.#context.random.chance(0.9))
+    return isActive
   }
 
   #cancelRequest(request: Request, isStopped: boolean): void {
