@@ -4,6 +4,7 @@ import type { ClusterObservation } from '../core/facts.ts'
 import type { SkyPilot } from '../skypilot/client.ts'
 import { SkyPilotError } from '../skypilot/errors.ts'
 import type { ClusterRecord } from '../skypilot/schemas.ts'
+import type { Clock } from './clock.ts'
 import { withSkyPilot } from './with-skypilot.ts'
 
 /** What one complete look at the clusters showed of one. `busy`: a request for it is under way. */
@@ -20,8 +21,8 @@ export interface ClusterAnswer {
 }
 
 export const clusterObservation = (record: ClusterRecord, seenAtMs: number): ClusterObservation => ({
-  name: record.name,
-  status: record.status,
+  name: record.name.slice(0, 300),
+  status: record.status.slice(0, 100),
   reason: record.statusReason?.slice(0, 500) ?? null,
   launchedAtMs: record.launchedAtMs,
   autostopMinutes: record.autostopMinutes,
@@ -34,11 +35,11 @@ const MAKERS: ReadonlySet<string> = new Set(['sky.launch', 'sky.start', 'sky.exe
 const isNotSupported = ({ exceptionName }: SkyPilotError): boolean => exceptionName === 'NotSupportedError'
 const always = (): boolean => true
 
-export function createClusterActivities(skypilot: SkyPilot) {
+export function createClusterActivities(skypilot: SkyPilot, clock: Clock) {
   const signal = (): { signal: AbortSignal } => ({ signal: cancellationSignal() })
 
   async function look(name: string): Promise<ClusterLook> {
-    const seenAtMs = Date.now()
+    const seenAtMs = clock.nowMs()
     const fields = ['request_id', 'name', 'status']
     const active = await skypilot.requests.list({ clusterName: name, fields, ...signal() })
     const { clusters } = await skypilot.clusters.status({ names: [name], ...signal() })
@@ -77,7 +78,7 @@ export function createClusterActivities(skypilot: SkyPilot) {
           const handle = await skypilot.clusters[verb]({ name, ...signal() })
           await handle.result({ ...signal() })
         })
-        const askedAtMs = Date.now()
+        const askedAtMs = clock.nowMs()
         return { refusal, askedAtMs, look: await look(name) }
       }),
 

@@ -7,12 +7,14 @@ import { isTerminalManaged } from '../skypilot/statuses.ts'
 export type Found =
   | { kind: 'requested'; requestId: string }
   | { kind: 'found'; jobId: number }
+  /** Its cluster is being made, and none of the requests that SkyPilot knows of does that. */
+  | { kind: 'making' }
   | { kind: 'empty' }
 
 export type FindLaunch = (launch: { name: string; clusterName: string | null }) => Promise<Found>
 
-/** The cluster is not there, or not so far that it could have jobs. */
-const WITHOUT_JOBS: ReadonlySet<string> = new Set(['ClusterDoesNotExist', 'ClusterNotUpError'])
+/** Nothing is being made on a cluster whose machines are stopped, or stop. */
+const AT_REST: ReadonlySet<string> = new Set(['STOPPED', 'AUTOSTOPPING'])
 
 /**
  * Looks for a launch by the name of its job, in the order in which it moves: requests in flight first, then the
@@ -46,8 +48,9 @@ export function createFindLaunch(skypilot: SkyPilot): FindLaunch {
     )
     if (request) return { kind: 'requested', requestId: request.requestId }
     const { clusters } = await skypilot.clusters.status({ names: [clusterName], ...signal() })
-    if (!clusters.some((cluster) => cluster.name === clusterName)) return { kind: 'empty' }
-    return inQueue(name, clusterName)
+    const cluster = clusters.find((each) => each.name === clusterName)
+    if (!cluster || AT_REST.has(cluster.status)) return { kind: 'empty' }
+    return cluster.status === 'UP' ? inQueue(name, clusterName) : { kind: 'making' }
   }
 
   async function inQueue(name: string, clusterName: string): Promise<Found> {
@@ -57,8 +60,10 @@ export function createFindLaunch(skypilot: SkyPilot): FindLaunch {
       const oldest = jobs.filter((job) => job.jobName === name).toSorted((a, b) => a.jobId - b.jobId)[0]
       return oldest ? { kind: 'found', jobId: oldest.jobId } : nothing(unreadable)
     } catch (error) {
-      if (error instanceof SkyPilotError && WITHOUT_JOBS.has(error.exceptionName ?? ''))
-        return { kind: 'empty' }
+      const exceptionName = error instanceof SkyPilotError ? error.exceptionName : null
+      if (exceptionName === 'ClusterDoesNotExist') return { kind: 'empty' }
+      // Not so far that it could have jobs.
+      if (exceptionName === 'ClusterNotUpError') return { kind: 'making' }
       throw error
     }
   }

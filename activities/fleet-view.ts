@@ -7,8 +7,8 @@ export class FleetView {
   readonly managed = new JobsView(null)
   readonly clusters = new ClustersView()
   readonly #onClusters = new Map<string, JobsView>()
-  /** Until when the tables were read; null: all of it is to be read. */
-  readUntilMs: number | null = null
+  /** When the tables were read last, by `performance.now()`; null: all of it is to be read. */
+  readAtMs: number | null = null
 
   /** The jobs of one cluster. */
   on(clusterName: string): JobsView {
@@ -42,7 +42,7 @@ export class FleetView {
     for (const fact of facts) {
       if (fact.kind === 'observed' || fact.kind === 'foreignSeen')
         this.queueOf(fact.observation.clusterName).forgetTold(experimentId, fact)
-      else if (fact.kind === 'vanished') this.managed.forgetTold(experimentId, fact)
+      else if (fact.kind === 'vanished') this.queueOf(fact.clusterName ?? null).forgetTold(experimentId, fact)
       else this.clusters.forgetTold(fact)
     }
   }

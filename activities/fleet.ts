@@ -1,10 +1,13 @@
-import { cancellationSignal, heartbeat, sleep } from '@temporalio/activity'
+import { activityInfo, cancellationSignal, heartbeat, sleep } from '@temporalio/activity'
 import { type Client, WorkflowNotFoundError } from '@temporalio/client'
 import type { Pool } from 'pg'
 import type { Fact } from '../core/facts.ts'
+import { isRecord } from '../core/spec.ts'
 import type { SkyPilot } from '../skypilot/client.ts'
 import { touchSource } from '../store/sources.ts'
-import { observe, workflowIdOf } from '../workflows/definitions.ts'
+import { FLEET_WORKFLOW_ID, observe, workflowIdOf } from '../workflows/definitions.ts'
+import { catchUp } from './catch-up.ts'
+import type { Clock } from './clock.ts'
 import { FleetView } from './fleet-view.ts'
 import { look } from './look.ts'
 import { startMissing } from './start-missing.ts'
@@ -29,6 +32,7 @@ export interface FleetDeps {
   skypilot: SkyPilot
   db: Pool
   temporal: Client
+  clock: Clock
   pollIntervalMs: number
   /** How often everything that is expected is compared afresh, whatever was told before. */
   reconcileIntervalMs: number
@@ -42,21 +46,24 @@ export interface FleetDeps {
  * of experiments. Only what changed is signalled. Safe to run twice at once: facts carry their time and job.
  */
 export async function watchFleet(deps: FleetDeps): Promise<void> {
-  let aliveAtMs = Date.now()
+  let aliveAtMs = performance.now()
   // Only a look-out that gets on is alive: one that hangs must be given to another worker.
-  const ticker = setInterval(() => Date.now() - aliveAtMs < STUCK_MS && heartbeat(), HEARTBEAT_MS)
+  const noted = notedBefore()
+  const ticker = setInterval(() => performance.now() - aliveAtMs < STUCK_MS && heartbeat(noted), HEARTBEAT_MS)
   try {
+    await quietly(deps, 'asking Temporal for the time', () => learnTime(deps))
     const view = new FleetView()
     let startMissingAtMs = 0
     let auditAtMs = 0
     let quietLooks = 0
     for (;;) {
-      const isAudit = Date.now() >= auditAtMs
-      if (isAudit) auditAtMs = Date.now() + deps.reconcileIntervalMs
-      await sweep(deps, view, isAudit)
-      aliveAtMs = Date.now()
-      if (Date.now() >= startMissingAtMs) {
-        startMissingAtMs = Date.now() + START_MISSING_EVERY_MS
+      if (await hasCaughtUp(deps, noted)) auditAtMs = 0
+      const isAudit = performance.now() >= auditAtMs
+      if (isAudit) auditAtMs = performance.now() + deps.reconcileIntervalMs
+      await sweep(deps, view, noted, isAudit)
+      aliveAtMs = performance.now()
+      if (performance.now() >= startMissingAtMs) {
+        startMissingAtMs = performance.now() + START_MISSING_EVERY_MS
         await quietly(deps, 'starting missing workflows', () => startMissing(deps))
       }
       quietLooks = view.isAnythingLive ? 0 : quietLooks + 1
@@ -65,6 +72,18 @@ export async function watchFleet(deps: FleetDeps): Promise<void> {
   } finally {
     clearInterval(ticker)
   }
+}
+
+/** This activity may have waited for long before it began, so when it was scheduled tells little. */
+async function learnTime({ temporal, clock }: FleetDeps): Promise<void> {
+  const { activityId, workflowExecution } = activityInfo()
+  const { workflowId, runId } = workflowExecution ?? { workflowId: FLEET_WORKFLOW_ID }
+  const { raw } = await temporal.withDeadline(Date.now() + TELL_MS, () =>
+    temporal.workflow.getHandle(workflowId, runId).describe(),
+  )
+  const self = raw.pendingActivities?.find((pending) => pending.activityId === activityId)
+  const { seconds, nanos } = self?.lastStartedTime ?? {}
+  if (seconds != null) clock.learn(Number(seconds) * 1_000 + Math.floor((nanos ?? 0) / 1_000_000))
 }
 
 /** Until the next look is due, or somebody asks for it, which is what it gives. */
@@ -80,15 +99,38 @@ async function pause({ pollIntervalMs, onLookAsked }: FleetDeps, isQuiet: boolea
   }
 }
 
-async function sweep(deps: FleetDeps, view: FleetView, isAudit: boolean): Promise<void> {
-  const startedAtMs = Date.now()
+/** What the tables were told last. Temporal keeps it with the heartbeats, for whoever looks next. */
+interface Noted {
+  atMs: number | null
+  /** They are known to be behind, and were not brought up yet. */
+  isLost: boolean
+}
+
+function notedBefore(): Noted {
+  const known: unknown = activityInfo().heartbeatDetails
+  const atMs = isRecord(known) && typeof known['atMs'] === 'number' ? known['atMs'] : null
+  return { atMs, isLost: isRecord(known) && known['isLost'] === true }
+}
+
+/** Tells whether the tables were behind and are brought up. */
+async function hasCaughtUp(deps: FleetDeps, noted: Noted): Promise<boolean> {
+  if (!noted.isLost) return false
+  await quietly(deps, 'bringing tables up that were put back', async () => {
+    await catchUp(deps)
+    noted.isLost = false
+  })
+  return !noted.isLost
+}
+
+async function sweep(deps: FleetDeps, view: FleetView, noted: Noted, isAudit: boolean): Promise<void> {
+  const startedAtMs = deps.clock.nowMs()
   try {
     const { news, error } = await look(deps, view, { isAudit, startedAtMs })
     await tellAll(deps, view, news)
-    await note(deps, { ok: error === null, error, atMs: startedAtMs })
+    await note(deps, noted, { ok: error === null, error, atMs: startedAtMs })
   } catch (error) {
     cancellationSignal().throwIfAborted()
-    await note(deps, { ok: false, error: messageOf(error), atMs: startedAtMs })
+    await note(deps, noted, { ok: false, error: messageOf(error), atMs: startedAtMs })
   }
 }
 
@@ -123,8 +165,22 @@ async function tell(
   }
 }
 
-const note = (deps: FleetDeps, seen: { ok: boolean; error: string | null; atMs: number }): Promise<void> =>
-  quietly(deps, 'noting the look', () => touchSource(deps.db, { name: 'skypilot', ...seen }))
+const note = (
+  deps: FleetDeps,
+  noted: Noted,
+  seen: { ok: boolean; error: string | null; atMs: number },
+): Promise<void> =>
+  quietly(deps, 'noting the look', async () => {
+    const knownMs = (await touchSource(deps.db, { name: 'skypilot', ...seen })) ?? 0
+    // Tables that do not know what was noted last were put back to an earlier state.
+    if (noted.atMs !== null && knownMs < noted.atMs) {
+      deps.log('the tables were put back to an earlier state; they are told again what they have lost', {
+        knownMs,
+      })
+      noted.isLost = true
+    }
+    noted.atMs = seen.atMs
+  })
 
 /** The tables are for people; that they are away must not stop the looking. */
 async function quietly(deps: FleetDeps, what: string, work: () => Promise<void>): Promise<void> {

@@ -30,6 +30,16 @@ interface Tracked {
   misses: number
 }
 
+/** SkyPilot's words may have any length; what is told of them goes into the history of a workflow. */
+export const clipped = (row: QueueRow): QueueRow => ({
+  ...row,
+  jobName: row.jobName.slice(0, 300),
+  status: row.status.slice(0, 100),
+  scheduleState: row.scheduleState?.slice(0, 100) ?? null,
+  details: row.details?.slice(0, 500) ?? null,
+  failureReason: row.failureReason?.slice(0, 2_000) ?? null,
+})
+
 /** A job whose news an experiment waits for. */
 export interface Awaited {
   jobId: number
@@ -58,6 +68,10 @@ export class JobsView {
 
   constructor(clusterName: string | null) {
     this.#clusterName = clusterName
+  }
+
+  get #place(): { clusterName?: string } {
+    return this.#clusterName === null ? {} : { clusterName: this.#clusterName }
   }
 
   /** Is there a job whose end is waited for? */
@@ -144,7 +158,7 @@ export class JobsView {
       this.#close(jobId)
       const { jobName, experimentId } = job
       if (experimentId !== undefined)
-        facts.push([experimentId, { kind: 'vanished', jobId, jobName, atMs: look.seenAtMs }])
+        facts.push([experimentId, { kind: 'vanished', jobId, jobName, ...this.#place, atMs: look.seenAtMs }])
     }
     return facts
   }
@@ -185,8 +199,8 @@ const observationOf = (job: QueueRow, clusterName: string | null, seenAtMs: numb
   clusterName,
   status: job.status,
   scheduleState: job.scheduleState,
-  details: job.details?.slice(0, 500) ?? null,
-  failureReason: job.failureReason?.slice(0, 2_000) ?? null,
+  details: job.details,
+  failureReason: job.failureReason,
   submittedAtMs: job.submittedAtMs,
   startedAtMs: job.startAtMs,
   endedAtMs: job.endAtMs,

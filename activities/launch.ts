@@ -4,7 +4,7 @@ import { type Task, taskYaml } from '../core/build-task.ts'
 import { type Fence, fenced } from '../core/fence.ts'
 import type { SkyPilot } from '../skypilot/client.ts'
 import { SkyPilotError } from '../skypilot/errors.ts'
-import type { FindLaunch } from './find-launch.ts'
+import type { FindLaunch, Found } from './find-launch.ts'
 import type { LaunchGate } from './launch-gate.ts'
 import { withSkyPilot } from './with-skypilot.ts'
 
@@ -14,6 +14,7 @@ export type LaunchOutcome =
   | { kind: 'found'; jobId: number }
   | { kind: 'refused'; reason: string; exceptionName: string | null }
   | { kind: 'unsure'; reason: string; isForgotten: boolean }
+  | { kind: 'making' }
   | { kind: 'empty' }
 
 export interface LaunchOrder {
@@ -26,6 +27,8 @@ export interface LaunchOrder {
   task: Task
   /** True when an earlier launch of the same attempt may be on its way. */
   unsureBefore: boolean
+  /** Whether a cluster in the making is waited for, where that may be the work of an earlier launch of this attempt. */
+  waitsForMaking: boolean
 }
 
 /** A launch that SkyPilot has taken. */
@@ -83,12 +86,15 @@ export function createLaunches({ skypilot, find, gate, fenceOf, askForLook }: La
     requestLaunch: (order: LaunchOrder): Promise<LaunchOutcome> =>
       withSkyPilot(() =>
         gate.pass(async () => {
+          const isRepetition = order.unsureBefore || activityInfo().attempt > 1
+          const isClear = ({ kind }: Found): boolean =>
+            kind === 'empty' || (kind === 'making' && !(isRepetition && order.waitsForMaking))
           const before = await find(order)
-          if (before.kind !== 'empty') return before
-          if (order.unsureBefore || activityInfo().attempt > 1) {
+          if (!isClear(before)) return before
+          if (isRepetition) {
             await sleep(SETTLE_MS)
             const again = await find(order)
-            if (again.kind !== 'empty') return again
+            if (!isClear(again)) return again
           }
           return submitted(order)
         }),

@@ -2,17 +2,16 @@ import { cancellationSignal } from '@temporalio/activity'
 import type { Pool } from 'pg'
 import { parseClusterName, parseJobName } from '../core/build-task.ts'
 import type { ClusterObservation, Fact } from '../core/facts.ts'
-import { isCleanedUp } from '../core/job-status.ts'
 import type { SkyPilot } from '../skypilot/client.ts'
 import { SkyPilotError } from '../skypilot/errors.ts'
 import type { ClusterJobRecord } from '../skypilot/schemas.ts'
-import { isTerminalManaged } from '../skypilot/statuses.ts'
 import { listLiveAttempts } from '../store/attempts.ts'
-import { findByNames, knownExperiments, listExpectedClusters, seeOrphans } from '../store/fleet.ts'
+import { findByNames, listExpectedClusters } from '../store/fleet.ts'
 import { clusterObservation } from './cluster.ts'
 import { exitCodeOnCluster } from './exit-code.ts'
 import type { FleetView } from './fleet-view.ts'
-import type { JobsView, OwnerOf, QueueRow } from './jobs-view.ts'
+import { clipped, type JobsView, type QueueRow } from './jobs-view.ts'
+import { noteOrphans } from './note-orphans.ts'
 
 /** A row may become visible this long after the time that it carries. */
 const WRITES_LATE_MS = 30_000
@@ -58,31 +57,50 @@ export async function look(
   when: When,
 ): Promise<{ news: News; error: string | null }> {
   await expectNews(deps, view, when)
-  const rows = await managedRows(deps, view)
-  const clusters = await clustersNow(deps, when.startedAtMs)
-  const owners = await ownersOf(deps, rows.read)
-  const ownerOf: OwnerOf = (name) => owners.get(name)
-  const facts = view.managed.take(
-    { rows: rows.read, complete: rows.unreadable === 0, seenAtMs: when.startedAtMs },
-    ownerOf,
-  )
-  if (clusters) {
-    view.forgetClustersBut(new Set(clusters.map(({ name }) => name)))
-    facts.push(
-      ...view.clusters.take(clusters, when.startedAtMs, (name) => parseClusterName(name)?.experimentId),
-    )
-    facts.push(...(await clusterJobs(deps, view, clusters, when.startedAtMs)))
+  const seenAtMs = when.startedAtMs
+  const jobs = await half(managedRows(deps, view))
+  const clusters = await half(clustersNow(deps, seenAtMs))
+  if (jobs.error && clusters.error) throw jobs.error
+  const rows = jobs.seen ?? []
+  const owners = await ownersOf(deps, rows)
+  const facts: Array<[number, Fact]> = jobs.seen
+    ? view.managed.take({ rows, complete: jobs.unreadable === 0, seenAtMs }, (name) => owners.get(name))
+    : []
+  if (clusters.seen && clusters.unreadable === 0) {
+    view.forgetClustersBut(new Set(clusters.seen.map(({ name }) => name)))
+    facts.push(...view.clusters.take(clusters.seen, seenAtMs, (name) => parseClusterName(name)?.experimentId))
+    facts.push(...(await clusterJobs(deps, view, clusters.seen, seenAtMs)))
+    if (when.isAudit && jobs.seen && jobs.unreadable === 0)
+      await noteOrphans(deps, rows, clusters.seen, owners, seenAtMs)
   }
-  if (when.isAudit && clusters) await noteOrphans(deps, rows.read, clusters, owners, when.startedAtMs)
-  return { news: byExperiment(facts), error: whatIsMissing(rows.unreadable, clusters) }
+  return {
+    news: byExperiment(facts),
+    error: whatIsMissing('jobs', jobs) ?? whatIsMissing('clusters', clusters),
+  }
 }
 
-function whatIsMissing(
-  unreadable: number,
-  clusters: readonly ClusterObservation[] | undefined,
-): string | null {
-  if (unreadable > 0) return `${unreadable} jobs of the queue could not be read`
-  return clusters ? null : 'some clusters could not be read'
+/** One of the two lists, or why it could not be had. That one fails blinds us for what is in it, and not for the other. */
+interface Half<T> {
+  seen: T[] | undefined
+  /** Rows of it that could not be read: then nothing is concluded from absence. */
+  unreadable: number
+  error: SkyPilotError | undefined
+}
+
+async function half<T>(asking: Promise<{ read: T[]; unreadable: number }>): Promise<Half<T>> {
+  try {
+    const { read, unreadable } = await asking
+    return { seen: read, unreadable, error: undefined }
+  } catch (error) {
+    cancellationSignal().throwIfAborted()
+    if (!(error instanceof SkyPilotError)) throw error
+    return { seen: undefined, unreadable: 0, error }
+  }
+}
+
+function whatIsMissing(what: string, { unreadable, error }: Half<unknown>): string | null {
+  if (error) return `the ${what} could not be seen: ${error.message}`
+  return unreadable > 0 ? `${unreadable} of the ${what} could not be read` : null
 }
 
 function byExperiment(facts: ReadonlyArray<[number, Fact]>): News {
@@ -97,14 +115,16 @@ function byExperiment(facts: ReadonlyArray<[number, Fact]>): News {
  */
 async function expectNews({ db, log }: Deps, view: FleetView, when: When): Promise<void> {
   try {
-    const since = when.isAudit || view.readUntilMs === null ? null : view.readUntilMs - WRITES_LATE_MS
-    for (const { clusterName, status, ...job } of await listLiveAttempts(db, since)) {
+    const startedAtMs = performance.now()
+    const withinMs =
+      when.isAudit || view.readAtMs === null ? null : startedAtMs - view.readAtMs + WRITES_LATE_MS
+    for (const { clusterName, status, ...job } of await listLiveAttempts(db, withinMs)) {
       const queue = view.queueOf(clusterName)
-      if (since === null) queue.audit(job, status)
+      if (withinMs === null) queue.audit(job, status)
       else queue.track(job)
     }
-    view.clusters.expect(await listExpectedClusters(db), since === null)
-    view.readUntilMs = when.startedAtMs
+    view.clusters.expect(await listExpectedClusters(db), withinMs === null)
+    view.readAtMs = startedAtMs
   } catch (error) {
     log('reading what is expected failed', { reason: String(error) })
   }
@@ -118,15 +138,20 @@ async function managedRows(
   const signal = cancellationSignal()
   const live = await skypilot.jobs.queue({ skipFinished: true, fields: FIELDS, signal })
   const gone = view.managed.notIn(live.jobs)
-  if (gone.length === 0) return { read: live.jobs, unreadable: live.unreadable }
+  if (gone.length === 0) return { read: live.jobs.map(clipped), unreadable: live.unreadable }
   const ended = await skypilot.jobs.queue({ jobIds: gone, fields: FIELDS, signal })
-  return { read: [...live.jobs, ...ended.jobs], unreadable: live.unreadable + ended.unreadable }
+  return {
+    read: [...live.jobs, ...ended.jobs].map(clipped),
+    unreadable: live.unreadable + ended.unreadable,
+  }
 }
 
-/** All clusters. Undefined where a row could not be read: then nothing is concluded from absence. */
-async function clustersNow({ skypilot }: Deps, seenAtMs: number): Promise<ClusterObservation[] | undefined> {
+async function clustersNow(
+  { skypilot }: Deps,
+  seenAtMs: number,
+): Promise<{ read: ClusterObservation[]; unreadable: number }> {
   const { clusters, unreadable } = await skypilot.clusters.status({ signal: cancellationSignal() })
-  return unreadable > 0 ? undefined : clusters.map((record) => clusterObservation(record, seenAtMs))
+  return { read: clusters.map((record) => clusterObservation(record, seenAtMs)), unreadable }
 }
 
 async function clusterJobs(
@@ -175,7 +200,7 @@ async function rowOf(
   const isNews = status === 'FAILED' && view.isWaitingFor(jobId)
   const signal = cancellationSignal()
   const exitCode = isNews ? await exitCodeOnCluster(skypilot, { name: clusterName, jobId, signal }) : null
-  return {
+  return clipped({
     jobId,
     jobName,
     status,
@@ -186,7 +211,7 @@ async function rowOf(
     recoveryCount: 0,
     failureReason: exitCode === null ? null : `Job exited with exit code ${exitCode}`,
     details: null,
-  }
+  })
 }
 
 /** Experiments whose very name a job has that carries no identity of ours. Asked for only where there are such jobs. */
@@ -198,50 +223,5 @@ async function ownersOf({ db, log }: Deps, rows: readonly QueueRow[]): Promise<R
   } catch (error) {
     log('reading the names of experiments failed', { reason: String(error) })
     return new Map()
-  }
-}
-
-/** Writes down what lives and belongs to no experiment, for people to adopt or to end. */
-async function noteOrphans(
-  { db, log }: Deps,
-  rows: readonly QueueRow[],
-  clusters: readonly ClusterObservation[],
-  owners: ReadonlyMap<string, number>,
-  atMs: number,
-): Promise<void> {
-  try {
-    const jobs = rows.filter(
-      ({ scheduleState, status, jobName }) =>
-        !(isTerminalManaged(status) && isCleanedUp(scheduleState)) && !owners.has(jobName),
-    )
-    const ids = [
-      ...jobs.map(({ jobName }) => parseJobName(jobName)?.experimentId),
-      ...clusters.map(({ name }) => parseClusterName(name)?.experimentId),
-    ].filter((id) => id !== undefined)
-    const [known, expected] = await Promise.all([knownExperiments(db, ids), listExpectedClusters(db)])
-    const owned = new Set(expected.map(({ clusterName }) => clusterName))
-    const isOwned = (identity: { experimentId: number } | undefined): boolean =>
-      identity !== undefined && known.has(identity.experimentId)
-    const orphanJobs = jobs.filter(({ jobName }) => !isOwned(parseJobName(jobName)))
-    const orphanClusters = clusters.filter(({ name }) => !owned.has(name) && !isOwned(parseClusterName(name)))
-    await seeOrphans(
-      db,
-      'job',
-      orphanJobs.map(({ jobId, jobName: name, status, details: detail }) => ({
-        key: String(jobId),
-        name,
-        status,
-        detail,
-      })),
-      atMs,
-    )
-    await seeOrphans(
-      db,
-      'cluster',
-      orphanClusters.map(({ name, status, reason: detail }) => ({ key: name, name, status, detail })),
-      atMs,
-    )
-  } catch (error) {
-    log('noting what belongs to nobody failed', { reason: String(error) })
   }
 }

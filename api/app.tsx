@@ -10,6 +10,7 @@ import type { Experiments } from '../sdk/experiments.ts'
 import type { SkyPilot } from '../skypilot/client.ts'
 import { SkyPilotError } from '../skypilot/errors.ts'
 import type { Listener } from '../store/listen.ts'
+import { isDiskFull } from '../store/query.ts'
 import { Notice, ProblemPage } from '../views/notice.tsx'
 import { assets } from './assets.ts'
 import { controlApi } from './control.ts'
@@ -100,6 +101,11 @@ function problemFor(error: Error): Problem {
   if (error instanceof HTTPException) return new Problem(error.status, error.message || 'refused')
   if (/ECONN|terminated unexpectedly|timeout exceeded when trying to connect/.test(error.message))
     return new Problem(503, 'Postgres cannot be reached; experiments go on, this page comes back with it')
+  if (isDiskFull(error))
+    return new Problem(
+      503,
+      'the disk of Postgres is full; experiments go on, nothing new can be written until it has space',
+    )
   return new Problem(500, 'something failed inside SkyDeck; the log has it under the id of this request')
 }
 

@@ -147,13 +147,13 @@ async function edit(
   await editNotes(db, row.id, notesOf(input))
   const name = input.name === row.name ? undefined : input.name
   if (name === undefined && Object.keys({ ...spec, ...policy }).length === 0)
-    return { row: await findExperiment(db, String(row.id)), applies: appliesOf(input) }
+    return { row: await findExperiment(db, String(row.id)), applies: appliesOf(input, row) }
   // The row holds the name first, so that two experiments can never be given the same one.
   if (name !== undefined && !(await renameExperiment(db, row.id, name))) throw nameTaken(name)
   const change = { spec, policy, ...(name === undefined ? {} : { name }) }
   try {
     const { revision, applies } = await accepted(() => experiments.edit(row.id, change, by))
-    return { row: await shown(db, row, revision), applies: appliesOf(input, applies) }
+    return { row: await shown(db, row, revision), applies: appliesOf(input, row, applies) }
   } catch (error) {
     if (name !== undefined) await renameExperiment(db, row.id, row.name)
     throw error

@@ -9,6 +9,7 @@ import {
   nextSeq,
   reserveExperiment,
   reviveRow,
+  unreserve,
 } from '../store/experiments.ts'
 import type { DeskDeps } from './desk.ts'
 import { type CreateInput, specOf } from './experiment-input.ts'
@@ -27,12 +28,29 @@ export function checkLength(spec: Spec): void {
   if (why !== undefined) throw new Problem(422, why, [{ field: 'command', message: why }])
 }
 
-/** The row comes first and holds the name; a workflow that could not be started now is started by the fleet. */
-export async function create(
+/**
+ * After the tables were put back to an earlier state they give numbers again that workflows have; so many are passed
+ * over here. The look-out sees to the others, as soon as it works.
+ */
+const TAKEN_IDS_MAX = 100
+
+export async function create(deps: DeskDeps, input: CreateInput, actor: string): Promise<ExperimentRow> {
+  for (let tries = 0; tries < TAKEN_IDS_MAX; tries += 1) {
+    const row = await tryToCreate(deps, input, actor)
+    if (row) return row
+  }
+  throw new Problem(503, 'the tables are being brought up to what the workflows know; ask again')
+}
+
+/**
+ * The row comes first and holds the name; a workflow that could not be started now is started by the fleet. Undefined
+ * when its number is that of another experiment, of which the tables do not know.
+ */
+async function tryToCreate(
   { db, experiments }: DeskDeps,
   input: CreateInput,
   actor: string,
-): Promise<ExperimentRow> {
+): Promise<ExperimentRow | undefined> {
   const spec = specOf(input)
   checkLength(spec)
   const policy = changedPolicy(DEFAULT_POLICY, policyOf(input))
@@ -50,12 +68,14 @@ export async function create(
   if (!row) throw nameTaken(input.name)
   const { id, name, desiredState } = row
   try {
-    await experiments.start({ id, name, spec, policy, desiredState, actor })
+    if (await experiments.start({ id, name, spec, policy, desiredState, actor }))
+      return await shown(db, row, 1)
   } catch (error) {
     if (error instanceof ControlUnavailable) return row
     throw error
   }
-  return shown(db, row, 1)
+  await unreserve(db, id)
+  return undefined
 }
 
 /**

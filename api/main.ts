@@ -5,8 +5,7 @@ import { fenceOf } from '../runtime/fence-token.ts'
 import { createLog } from '../runtime/log.ts'
 import { onShutdown } from '../runtime/shutdown.ts'
 import { createExperiments } from '../sdk/experiments.ts'
-import { createSkyPilot } from '../skypilot/client.ts'
-import { findEndpoint, LOCAL_ENDPOINT } from '../skypilot/endpoint.ts'
+import { connectToSkyPilot } from '../runtime/skypilot.ts'
 import { listen } from '../store/listen.ts'
 import { openPool } from '../store/pool.ts'
 import { createApp } from './app.tsx'
@@ -29,11 +28,7 @@ const app = createApp({
   db,
   changes,
   experiments: createExperiments(temporal),
-  skypilot: createSkyPilot({
-    endpoint: findEndpoint(settings.skypilotEndpoint) ?? LOCAL_ENDPOINT,
-    user: { id: 'skydeck', name: 'skydeck' },
-    ...(settings.skypilotToken ? { token: settings.skypilotToken } : {}),
-  }),
+  skypilot: connectToSkyPilot(),
   pollIntervalMs: settings.pollIntervalMs,
   temporalUiUrl: settings.temporalUiUrl,
   temporalNamespace: settings.temporalNamespace,

@@ -9,6 +9,7 @@ import { FormPage, PreviewLine } from '../views/form.tsx'
 import { ListPage, Row } from '../views/list.tsx'
 import { LOG_LINES, LogPage } from '../views/log.tsx'
 import { paths } from '../views/paths.ts'
+import { fieldsIn } from './applies.ts'
 import { controlPages } from './control-pages.tsx'
 import { type Desk, findJob } from './desk.ts'
 import { specOf } from './experiment-input.ts'
@@ -85,7 +86,9 @@ function createPages(app: Hono, deps: PagesDeps): void {
 function experimentPages(app: Hono, deps: PagesDeps): void {
   app.get('/e/:id', async (c) => {
     const row = await deps.desk.find(c.req.param('id'))
-    return c.render(<DetailPage {...await detailProps(deps, row)} />)
+    const { now, next } = c.req.query()
+    const saved = { now: fieldsIn(now), nextRun: fieldsIn(next) }
+    return c.render(<DetailPage {...await detailProps(deps, row)} saved={saved} />)
   })
   app.post('/e/:id/state', async (c) => {
     const { state, region } = await c.req.parseBody()
@@ -129,7 +132,10 @@ function editPages(app: Hono, deps: PagesDeps): void {
       'input' in parsed
         ? await fields(() => deps.desk.edit(String(row.id), parsed.input, { actor: actorOf(c) }))
         : parsed
-    if ('input' in edited) return c.redirect(paths.experiment(row.id), 303)
+    if ('input' in edited) {
+      const { now, next_run: nextRun } = edited.input.applies
+      return c.redirect(paths.experiment(row.id, { now, nextRun }), 303)
+    }
     c.status(422)
     return c.render(
       <FormPage frame={await frameOf(deps)} values={values} errors={edited.errors} editing={row} />,

@@ -26,9 +26,8 @@ export function acceptEdit(state: Experiment, value: unknown, atMs: number): [Ex
   const { name, spec = {}, policy = {} } = value
   const why = whyNotName(name) ?? whyNotSpec(spec) ?? whyNotPolicy(policy)
   if (why !== undefined) return refuse(state, why)
-  const renamed = rename(state, name)
-  const change = { spec: isRecord(spec) ? spec : {}, policy: isPolicyChange(policy) ? policy : {} }
-  return edited(renamed, change, envelopeOf(value), atMs)
+  const change = { name, spec: isRecord(spec) ? spec : {}, policy: isPolicyChange(policy) ? policy : {} }
+  return edited(state, change, envelopeOf(value), atMs)
 }
 
 const FORMER_NAMES_MAX = 50
@@ -78,34 +77,45 @@ function fitsCommand(command: Record<string, unknown>): boolean {
   return command['form'] === 'launcher' && typeof command['baseCommand'] === 'string'
 }
 
+interface Edit {
+  name?: unknown
+  spec: Partial<Spec>
+  policy: PolicyChange
+}
+
 /** The policy holds at once, the spec from the next launch on; a job that runs goes on as it is. */
-function edited(
-  state: Experiment,
-  change: { spec: Partial<Spec>; policy: PolicyChange },
-  by: Envelope,
-  atMs: number,
-): [Experiment, Receipt] {
-  const spec = { ...state.spec, ...change.spec }
+function edited(state: Experiment, edit: Edit, by: Envelope, atMs: number): [Experiment, Receipt] {
+  const spec = { ...state.spec, ...edit.spec }
   const tooLong = whyTooLong(spec)
   if (tooLong !== undefined) return refuse(state, tooLong)
-  const specKeys = Object.keys(change.spec)
-  const policyKeys = Object.keys(change.policy)
-  const specRevision = state.specRevision + 1
+  const policy = changedPolicy(state.policy, edit.policy)
+  const specKeys = changedKeys(state.spec, spec)
+  const policyKeys = changedKeys(state.policy, policy)
+  const renamed = rename(state, edit.name)
+  const applies =
+    liveAttempt(state) === null
+      ? { now: [...policyKeys, ...specKeys], nextRun: [] }
+      : { now: policyKeys, nextRun: specKeys }
+  const isChanged = renamed !== state || specKeys.length + policyKeys.length > 0
   const said = [...specKeys, ...policyKeys].join(', ') || 'the name'
-  const next = record(
-    { ...state, spec, specRevision, policy: changedPolicy(state.policy, change.policy) },
-    {
-      atMs,
-      kind: 'edited',
-      actor: by.actor,
-      text: `changed ${said}${by.reason ? `: ${by.reason}` : ''}`,
-      detail: { specRevision, name: state.name },
-    },
+  const specRevision = state.specRevision + 1
+  const event = {
+    atMs,
+    kind: 'edited',
+    actor: by.actor,
+    text: `changed ${said}${by.reason ? `: ${by.reason}` : ''}`,
+    detail: { specRevision, name: renamed.name },
+  }
+  const [next, receipt] = accepted(
+    isChanged ? record({ ...renamed, spec, specRevision, policy }, event) : state,
   )
-  const waits = liveAttempt(state) !== null
-  const applies = waits
-    ? { now: policyKeys, nextRun: specKeys }
-    : { now: [...policyKeys, ...specKeys], nextRun: [] }
-  const [after, receipt] = accepted(next)
-  return [after, receipt.accepted ? { ...receipt, applies } : receipt]
+  return [next, receipt.accepted ? { ...receipt, applies } : receipt]
+}
+
+/** The fields that are not what they were: a form sends all of them. */
+function changedKeys<T extends object>(before: T, after: T): string[] {
+  const known = new Map<string, unknown>(Object.entries(before))
+  return Object.entries(after)
+    .filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(known.get(key)))
+    .map(([key]) => key)
 }

@@ -3,7 +3,7 @@ import { acceptEdit, acceptFlags } from './accept-edit.ts'
 import { type Experiment, liveAttempt, record } from './experiment.ts'
 import { lost } from './evolve-job.ts'
 import { end } from './progress.ts'
-import { accepted, type Envelope, envelopeOf, type Receipt, refuse } from './receipt.ts'
+import { accepted, type Envelope, envelopeOf, isUndecodable, type Receipt, refuse } from './receipt.ts'
 import { isBackingOff, isRunOver } from './restart.ts'
 import { DESIRED_STATES, type DesiredState, isDesiredState, isRecord } from './spec.ts'
 
@@ -45,10 +45,11 @@ const TAKERS: Readonly<Record<Wish['kind'], Taker>> = {
 }
 
 /** Takes a wish. Never throws, because a signal has no caller to throw at; what it refuses it counts. */
-export const accept = (state: Experiment, { kind, value }: Wish, atMs: number): [Experiment, Receipt] =>
-  state.deleted && kind !== 'undelete'
-    ? refuse(state, 'the experiment is being deleted')
-    : TAKERS[kind](state, value, atMs)
+export function accept(state: Experiment, { kind, value }: Wish, atMs: number): [Experiment, Receipt] {
+  if (isUndecodable(value)) return refuse(state, `the message ${kind} cannot be decoded: send plain JSON`)
+  if (state.deleted && kind !== 'undelete') return refuse(state, 'the experiment is being deleted')
+  return TAKERS[kind](state, value, atMs)
+}
 
 function acceptDesired(state: Experiment, value: unknown, atMs: number): [Experiment, Receipt] {
   const wanted = isRecord(value) ? value['state'] : value

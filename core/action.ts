@@ -23,6 +23,12 @@ export const FORGOTTEN_SETTLE_MS = 30_000
 /** Between two looks while it may still be working. */
 export const LOOK_AGAIN_MS = 10_000
 
+/**
+ * A cluster that is being made while no request of ours for it is in flight: a killed server may have left the process
+ * behind that makes it, and then the job comes too. No launch takes longer than this.
+ */
+export const MAKING_MAX_MS = 15 * 60_000
+
 /** Looks that must find nothing before an unsure launch counts as never made. */
 export const LOOKS_EMPTY_MIN = 2
 

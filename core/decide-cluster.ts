@@ -1,5 +1,5 @@
 import { type Action, CLUSTER_LOOK_MS, CLUSTER_REPEAT_MS, wait } from './action.ts'
-import { type Cluster, type Experiment, liveAttempt } from './experiment.ts'
+import { type Cluster, type Experiment, isOnCluster, isOwnClusterName, liveAttempt } from './experiment.ts'
 import { recipeOf } from './recipe.ts'
 
 /** What to do with the experiment's own cluster, when there is something to do. */
@@ -13,8 +13,20 @@ export function decideCluster(state: Experiment, nowMs: number): Action | undefi
     case 'STOPPED':
       return stopping(cluster, nowMs)
     case 'RUNNING':
-      return adjusting(state, cluster)
+      return isLeft(state, cluster) ? leaving(cluster, nowMs) : adjusting(state, cluster)
   }
+}
+
+/** It was made for jobs of ours, and those are managed ones now. An adopted cluster may have others' jobs: it is kept. */
+const isLeft = (state: Experiment, { name }: Cluster): boolean =>
+  state.spec.executor === 'managed' && !isOnCluster(liveAttempt(state)) && isOwnClusterName(state, name)
+
+/** What is not used any more is not paid for; that it cannot be stopped is told beside what runs, and holds up nothing. */
+function leaving(cluster: Cluster, nowMs: number): Action | undefined {
+  if (cluster.refused?.verb === 'stop') return undefined
+  const why = `jobs are managed ones now; stopping cluster ${cluster.name}, which is not used any more`
+  const action = stopping(cluster, nowMs)
+  return action?.kind === 'cluster' ? { ...action, why } : action
 }
 
 /** No job lives on a cluster that is stopped, and none can be cancelled there: a look at the cluster ends it. */
@@ -67,8 +79,11 @@ function looking(cluster: Cluster, nowMs: number, sinceMs: number, question: str
 const isSameRecipe = (state: Experiment, cluster: Cluster): boolean => cluster.recipe === recipeOf(state.spec)
 
 /** A cluster that is up and made of the same recipe takes a job without provisioning and setup. */
-export const isReadyForExec = (state: Experiment): boolean =>
-  state.cluster?.status === 'UP' && isSameRecipe(state, state.cluster)
+export function isReadyForExec(state: Experiment): boolean {
+  const progress = state.attempt?.progress
+  const isRefused = progress?.phase === 'intended' && progress.isExecRefused === true
+  return !isRefused && state.cluster?.status === 'UP' && isSameRecipe(state, state.cluster)
+}
 
 /** What must happen to the cluster before a job can be launched on it. */
 export function mustStartFirst(state: Experiment): Action | undefined {

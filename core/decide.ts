@@ -121,10 +121,12 @@ function decideLive(state: Experiment, attempt: Attempt, nowMs: number): Action 
     case 'intended':
       return decideIntended(state, attempt, progress, unwanted, nowMs)
     case 'requested': {
-      const { requestId } = progress
-      return unwanted
-        ? { kind: 'abort', requestId, why: `${unwanted}; aborting the launch` }
-        : { kind: 'follow', requestId, why: 'SkyPilot is preparing the job' }
+      const { requestId, abortAskedAtMs } = progress
+      if (unwanted === undefined) return { kind: 'follow', requestId, why: 'SkyPilot is preparing the job' }
+      const repeatAtMs = abortAskedAtMs === undefined ? nowMs : abortAskedAtMs + CANCEL_REPEAT_MS
+      return nowMs < repeatAtMs
+        ? wait('stopping: SkyPilot was asked to abort the launch', repeatAtMs)
+        : { kind: 'abort', requestId, why: `${unwanted}; aborting the launch` }
     }
     case 'active':
       return decideActive(state, attempt, progress, unwanted, nowMs)
@@ -170,8 +172,11 @@ function decideActive(
   const onCluster = attempt.clusterName !== null
   const look = onCluster ? endOnStoppedCluster(state, nowMs) : undefined
   if (look) return look
-  if (unwanted === undefined)
-    return (onCluster ? decideCluster(state, nowMs) : undefined) ?? wait(sayLive(job.status, job.details))
+  if (unwanted === undefined) {
+    const saying = sayLive(job.status, job.details)
+    const beside = decideCluster(state, nowMs)
+    return beside ? { ...beside, why: `${saying}; ${beside.why}` } : wait(saying)
+  }
   if (onCluster && endsWithCluster(state))
     return decideCluster(state, nowMs) ?? wait('stopping: the job ends with its cluster')
   return cancelling(attempt, active, unwanted, nowMs)

@@ -5,6 +5,7 @@ import {
   type ClusterVerb,
   type Experiment,
   isOnCluster,
+  isOwnClusterName,
   liveAttempt,
   NEVER,
   type Verdict,
@@ -120,8 +121,8 @@ export function clusterSeen(state: Experiment, seen: ClusterObservation): Experi
 
 /** Ours, and believed to be gone: a launch that nobody knew of any more came through after all. */
 function resurrected(state: Experiment, seen: ClusterObservation): Experiment {
-  const isOurs = isOnCluster(state.attempt) && seen.name === clusterNameOf(state)
-  if (!isOurs) return state
+  const isOurs = isOwnClusterName(state, seen.name) || state.attempt?.clusterName === seen.name
+  if (!isOnCluster(state.attempt) || !isOurs) return state
   const text = `cluster ${seen.name} is there again`
   const cluster = blank(state, seen.name, seen.seenAtMs)
   return clusterSeen(log({ ...state, cluster }, seen.seenAtMs, 'drift', text), seen)

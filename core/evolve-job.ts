@@ -32,11 +32,16 @@ export function cancelAsked(state: Experiment, fact: Extract<Fact, { kind: 'canc
 }
 
 /**
- * A cancel failed while there is a second job, so it was that job's. It must not hold up everything else until it
- * works: its turn comes again. What SkyPilot refuses counts as asked, for there may be nothing left to be cancelled.
+ * The cancel of a second job failed. It must not hold up everything else until it works: its turn comes again. What
+ * SkyPilot refuses counts as asked, for there may be nothing left to be cancelled.
  */
-export function strayNotCancelled(state: Experiment, errorKind: string, atMs: number): Experiment {
-  const second = state.strays[0]
+export function strayNotCancelled(
+  state: Experiment,
+  job: Stray,
+  errorKind: string,
+  atMs: number,
+): Experiment {
+  const second = state.strays.find((known) => isSame(known, job))
   if (!second) return state
   if (errorKind === 'SkyPilot.rejected') return strayAsked(state, second, atMs)
   const others = state.strays.filter((known) => known !== second)
@@ -335,10 +340,11 @@ function withoutForeign(state: Experiment, seen: Observation): Experiment {
 /** SkyPilot does not know the job any more, although nobody saw it end. */
 export function vanished(
   state: Experiment,
-  { jobId, jobName, atMs }: Extract<Fact, { kind: 'vanished' }>,
+  { jobId, jobName, clusterName: where, atMs }: Extract<Fact, { kind: 'vanished' }>,
 ): Experiment {
+  const clusterName = where ?? null
   const foreign = state.foreign.filter((job) => job.jobId !== jobId || job.jobName !== jobName)
-  const known = withoutStray(state, { jobId, jobName, clusterName: null })
+  const known = withoutStray(state, { jobId, jobName, clusterName })
   const next =
     foreign.length === known.foreign.length ? known : { ...known, revision: known.revision + 1, foreign }
   const { attempt } = next

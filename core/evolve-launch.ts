@@ -1,4 +1,4 @@
-import { FORGOTTEN_SETTLE_MS, LOOK_AGAIN_MS, LOOKS_EMPTY_MIN, SETTLE_MS } from './action.ts'
+import { FORGOTTEN_SETTLE_MS, LOOK_AGAIN_MS, LOOKS_EMPTY_MIN, MAKING_MAX_MS, SETTLE_MS } from './action.ts'
 import { buildCommand } from './build-command.ts'
 import { jobName } from './build-task.ts'
 import { whyUnwanted } from './decide.ts'
@@ -44,12 +44,22 @@ export function intend(state: Experiment, atMs: number): Experiment {
 
 export function launchRequested(state: Experiment, requestId: string, atMs: number): Experiment {
   if (state.attempt?.progress.phase !== 'intended') return state
+  const { abortAskedAtMs } = state.attempt.progress
   const text = `SkyPilot took the launch as request ${requestId}`
+  const aborting = abortAskedAtMs === undefined ? {} : { abortAskedAtMs }
   return step(
     state,
     { atMs, kind: 'launch-requested', text },
-    { phase: 'requested', requestId, sinceMs: atMs },
+    { phase: 'requested', requestId, sinceMs: atMs, ...aborting },
   )
+}
+
+/** Whether SkyPilot did abort it shows a look; the request that is found again is not aborted again at once. */
+export function abortAsked(state: Experiment, atMs: number): Experiment {
+  const unsure = launchUnsure(state, { kind: 'launchUnsure', reason: 'the launch was aborted', atMs })
+  const { attempt } = unsure
+  if (attempt?.progress.phase !== 'intended') return unsure
+  return { ...unsure, attempt: { ...attempt, progress: { ...attempt.progress, abortAskedAtMs: atMs } } }
 }
 
 /**
@@ -84,7 +94,7 @@ export function launchRefused(state: Experiment, fact: Extract<Fact, { kind: 'la
   return end(state, verdict, atMs)
 }
 
-/** The cluster was not as ready as it looked: the same attempt is launched the long way. */
+/** The cluster was not as ready as it looked, and took nothing: the same attempt is launched the long way. */
 const isClusterAway = ({ cluster }: Experiment, exceptionName: string | null): boolean =>
   cluster?.status === 'UP' &&
   ['ClusterNotUpError', 'ClusterDoesNotExist'].some((name) => name === exceptionName)
@@ -94,8 +104,8 @@ function notReady(state: Experiment, reason: string, atMs: number): Experiment {
   const next = { ...state, cluster: cluster && { ...cluster, status: null, statusSinceMs: atMs } }
   return step(
     next,
-    { atMs, kind: 'launch-unsure', text: `the cluster was not ready: ${reason}` },
-    { phase: 'intended', looksEmpty: 0, unsure: true, settledAtMs: atMs },
+    { atMs, kind: 'cluster-not-ready', text: `the cluster was not ready: ${reason}` },
+    { phase: 'intended', looksEmpty: 0, unsure: false, settledAtMs: atMs, isExecRefused: true },
   )
 }
 
@@ -111,15 +121,25 @@ export function lookedEmpty(state: Experiment, atMs: number): Experiment {
   if (isSettled && looksEmpty >= LOOKS_EMPTY_MIN && whyUnwanted(state, attempt) !== undefined)
     return end(state, neverStarted(atMs), atMs)
   const again = refresh(state, attempt, { ...progress, looksEmpty })
-  const trouble = {
-    action: 'look',
-    kind: null,
-    reason: 'nothing found yet, looking once more',
-    failures: 0,
-    sinceMs: atMs,
-    retryAtMs: atMs + (isSettled ? SETTLE_MS : LOOK_AGAIN_MS),
-  }
-  return { ...again, trouble }
+  return lookAgain(again, 'nothing found yet, looking once more', atMs, isSettled ? SETTLE_MS : LOOK_AGAIN_MS)
+}
+
+const lookAgain = (state: Experiment, reason: string, atMs: number, afterMs: number): Experiment => ({
+  ...state,
+  trouble: { action: 'look', kind: null, reason, failures: 0, sinceMs: atMs, retryAtMs: atMs + afterMs },
+})
+
+/** While its cluster is being made the launch may be on its way. Where it is not wanted it ends with the cluster. */
+export function lookedMaking(state: Experiment, atMs: number): Experiment {
+  const { attempt } = state
+  if (attempt?.progress.phase !== 'intended') return state
+  const { progress } = attempt
+  const makingUntilMs = progress.makingUntilMs ?? atMs + MAKING_MAX_MS
+  if (atMs >= makingUntilMs || whyUnwanted(state, attempt) !== undefined) return lookedEmpty(state, atMs)
+  const settledAtMs = Math.max(progress.settledAtMs, atMs + FORGOTTEN_SETTLE_MS)
+  const waiting = { ...progress, looksEmpty: 0, unsure: true, settledAtMs, makingUntilMs }
+  const reason = 'its cluster is being made, maybe by a launch that SkyPilot forgot'
+  return lookAgain(refresh(state, attempt, waiting), reason, atMs, LOOK_AGAIN_MS)
 }
 
 const neverStarted = (atMs: number): Verdict => ({

@@ -8,12 +8,14 @@ import {
 } from './evolve-cluster.ts'
 import { cancelAsked, foreignSeen, observed, strayNotCancelled, vanished } from './evolve-job.ts'
 import {
+  abortAsked,
   intend,
   jobFound,
   launchRefused,
   launchRequested,
   launchUnsure,
   lookedEmpty,
+  lookedMaking,
 } from './evolve-launch.ts'
 import { type Closing, type Experiment, record } from './experiment.ts'
 import type { Fact } from './facts.ts'
@@ -30,8 +32,10 @@ const TAKERS: { readonly [K in Fact['kind']]: Taker<K> } = {
   launchIntended: (state, fact) => intend(state, fact.atMs),
   launchRequested: (state, fact) => launchRequested(state, fact.requestId, fact.atMs),
   launchUnsure,
+  abortAsked: (state, fact) => abortAsked(state, fact.atMs),
   launchRefused,
   lookedEmpty: (state, fact) => lookedEmpty(state, fact.atMs),
+  lookedMaking: (state, fact) => lookedMaking(state, fact.atMs),
   jobFound: (state, fact) => jobFound(state, fact.jobId, fact.atMs),
   cancelAsked,
   observed: (state, fact) => observed(state, fact.identity, fact.observation),
@@ -89,7 +93,7 @@ function failed(state: Experiment, fact: Extract<Fact, { kind: 'actionFailed' }>
   const retryAtMs = fact.atMs + Math.min(RETRY_BASE_MS * 2 ** (failures - 1), RETRY_MAX_MS)
   const { action, reason, errorKind: kind } = fact
   const trouble = { action, kind, reason, failures, sinceMs: before?.sinceMs ?? fact.atMs, retryAtMs }
-  const asked = action === 'cancel' ? strayNotCancelled(state, kind, fact.atMs) : state
+  const asked = fact.job ? strayNotCancelled(state, fact.job, kind, fact.atMs) : state
   const next = { ...asked, trouble }
   // The same trouble once more is no news for the log.
   return before?.reason === reason

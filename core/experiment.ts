@@ -53,11 +53,27 @@ export const NEVER = 0
  * - `active`: a job exists; it may be stopping, or have its verdict and still be cleaning up
  * - `ended`: nothing of it is left
  */
-export type Progress =
-  | { phase: 'intended'; looksEmpty: number; unsure: boolean; settledAtMs: number }
-  | { phase: 'requested'; requestId: string; sinceMs: number }
-  | Active
-  | Ended
+export type Progress = Intended | Requested | Active | Ended
+
+export interface Intended {
+  phase: 'intended'
+  looksEmpty: number
+  unsure: boolean
+  settledAtMs: number
+  /** Until when a cluster in the making counts as a sign of our launch; absent where none was seen. */
+  makingUntilMs?: number
+  /** When SkyPilot was asked to abort the request, if it was. */
+  abortAskedAtMs?: number
+  /** The cluster that looks up would not take the job: it is launched the long way. */
+  isExecRefused?: true
+}
+
+export interface Requested {
+  phase: 'requested'
+  requestId: string
+  sinceMs: number
+  abortAskedAtMs?: number
+}
 
 export interface Active {
   phase: 'active'
@@ -294,6 +310,10 @@ export const endOfRun = ({ run, attempt }: Experiment): Ended | undefined =>
 
 /** The name of the experiment's own cluster: the one that exists, or the one that would be made. */
 export const clusterNameOf = ({ cluster, name, id }: Experiment): string => cluster?.name ?? `${name}-${id}`
+
+/** Is it the name of a cluster that was made for this experiment, as it is named now or was named before? */
+export const isOwnClusterName = ({ name, formerNames = [], id }: Experiment, given: string): boolean =>
+  [name, ...formerNames].some((each) => given === `${each}-${id}`)
 
 /** Is it a job on the experiment's own cluster? */
 export const isOnCluster = (attempt: Attempt | null): boolean =>

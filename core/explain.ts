@@ -163,8 +163,11 @@ function phaseBeforeFirst({ closing }: Experiment): Phase {
   return closing.status === 'LIMIT' ? 'failed' : 'idle'
 }
 
-const restPhase = ({ attempt }: Experiment): Phase =>
-  attempt?.progress.phase === 'ended' ? endPhase(attempt.progress) : 'idle'
+/** What was deleted and brought back knows that it ran, and no more. */
+function restPhase({ attempt, run }: Experiment): Phase {
+  if (attempt?.progress.phase === 'ended') return endPhase(attempt.progress)
+  return run === 0 ? 'idle' : 'stopped'
+}
 
 /** Nothing runs any more, and the experiment's cluster is not yet what it should be. */
 const isWindingDown = ({ cluster, desired, deleted }: Experiment): boolean =>

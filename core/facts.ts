@@ -35,16 +35,20 @@ export type Fact =
   | { kind: 'launchRequested'; requestId: string; atMs: number }
   /** `isForgotten`: SkyPilot does not know the request any more, and may work on it all the same. */
   | { kind: 'launchUnsure'; reason: string; isForgotten?: boolean; atMs: number }
+  /** SkyPilot was asked to abort the launch. What had come of it by then is found by looking. */
+  | { kind: 'abortAsked'; atMs: number }
   | { kind: 'launchRefused'; reason: string; exceptionName: string | null; atMs: number }
   | { kind: 'lookedEmpty'; atMs: number }
+  /** The cluster is being made, by whom nobody can tell: the launch may be the one that makes it. */
+  | { kind: 'lookedMaking'; atMs: number }
   | { kind: 'jobFound'; jobId: number; atMs: number }
   /** `isOver`: a look after the asking showed whether the job is over; absent where none was taken. */
   | { kind: 'cancelAsked'; job: Stray; isOver?: boolean; atMs: number }
   | { kind: 'observed'; identity: AttemptIdentity; observation: Observation }
   /** A live job whose name is the experiment's own and which SkyDeck did not launch. */
   | { kind: 'foreignSeen'; observation: Observation }
-  /** The job is missing from looks that were complete. */
-  | { kind: 'vanished'; jobId: number; jobName: string; atMs: number }
+  /** The job is missing from looks that were complete, at the managed jobs or at those of a cluster. */
+  | { kind: 'vanished'; jobId: number; jobName: string; clusterName?: string; atMs: number }
   | { kind: 'clusterAsked'; verb: ClusterVerb; name: string; atMs: number }
   | { kind: 'clusterRefused'; verb: ClusterVerb; name: string; reason: string; atMs: number }
   | { kind: 'autostopAsked'; name: string; minutes: number | null; refusal: string | null; atMs: number }
@@ -55,7 +59,8 @@ export type Fact =
   | { kind: 'clusterBusy'; name: string; atMs: number }
   | { kind: 'concluded'; conclusion: 'limit' | 'drift'; reason: string; atMs: number }
   | { kind: 'told'; headline: string; why: string; atMs: number }
-  | { kind: 'actionFailed'; action: string; errorKind: string; reason: string; atMs: number }
+  /** `job`: of a cancel, the one that was to end. */
+  | { kind: 'actionFailed'; action: string; errorKind: string; reason: string; job?: Stray; atMs: number }
   | { kind: 'projected'; revision: number; lastSeq: number }
 
 /** What may come from outside as a message; the rest is learned inside a workflow. */

@@ -8,7 +8,11 @@ type FleetFact = (typeof FACTS_OF_THE_FLEET)[number]
 const SHAPES: { readonly [K in FleetFact]: (fact: Record<string, unknown>) => boolean } = {
   observed: (fact) => isIdentity(fact['identity']) && isObservation(fact['observation']),
   foreignSeen: (fact) => isObservation(fact['observation']),
-  vanished: (fact) => isCount(fact['jobId']) && typeof fact['jobName'] === 'string' && isTime(fact['atMs']),
+  vanished: (fact) =>
+    isCount(fact['jobId']) &&
+    typeof fact['jobName'] === 'string' &&
+    isTextOrNull(fact['clusterName'] ?? null) &&
+    isTime(fact['atMs']),
   clusterSeen: (fact) => isCluster(fact['cluster']),
   clusterAbsent: (fact) => typeof fact['name'] === 'string' && isTime(fact['seenAtMs']),
 }

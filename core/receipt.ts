@@ -20,6 +20,12 @@ export interface Envelope {
 
 const REASON_CHARS_MAX = 500
 
+/** Stands for a message whose bytes cannot be read. Its key holds blanks, so that it is no map of flags either. */
+export const UNDECODABLE = { 'cannot be decoded': true } as const
+
+export const isUndecodable = (value: unknown): boolean =>
+  isRecord(value) && value['cannot be decoded'] === true
+
 export function refuse(state: Experiment, reason: string): [Experiment, Receipt] {
   return [
     { ...state, badMessages: state.badMessages + 1, lastRefusal: reason },

@@ -46,7 +46,8 @@ export interface Adoption {
 
 /** Talks to the workflows of experiments. Knows no database and no SkyPilot. */
 export interface Experiments {
-  start(given: StartExperiment): Promise<void>
+  /** False: there is a workflow of this number already. */
+  start(given: StartExperiment): Promise<boolean>
   setDesiredState(id: number, state: string, by: By): Promise<Receipt>
   setFlags(id: number, flags: unknown, by: By): Promise<Receipt>
   edit(id: number, change: Change, by: By): Promise<Receipt>

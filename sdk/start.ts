@@ -32,13 +32,13 @@ export interface RestoreExperiment extends StartExperiment {
   generation: number
 }
 
-/** Starts the workflow of an experiment. One that exists already is left as it is. */
-export async function startExperiment(temporal: Client, given: StartExperiment): Promise<void> {
+/** Starts the workflow of an experiment. One that exists already is left as it is, and then this gives false. */
+export async function startExperiment(temporal: Client, given: StartExperiment): Promise<boolean> {
   const atMs = Date.now()
   // The first wish travels with the birth: a creation that is cut short cannot lose it.
   const wish = { state: given.desiredState, actor: given.actor }
   const [start] = accept(born({ ...given, atMs }), { kind: 'setDesiredState', value: wish }, atMs)
-  await begin(temporal, start, 'REJECT_DUPLICATE')
+  return begin(temporal, start, 'REJECT_DUPLICATE')
 }
 
 /** Starts the workflow of a deleted experiment anew. It runs nothing until somebody wishes it. */
@@ -56,7 +56,7 @@ const begin = (
   temporal: Client,
   start: Experiment,
   workflowIdReusePolicy: 'REJECT_DUPLICATE' | 'ALLOW_DUPLICATE',
-): Promise<void> =>
+): Promise<boolean> =>
   ignoreExisting(
     temporal.workflow.start('experiment', {
       taskQueue: WORKFLOW_TASK_QUEUE,
@@ -70,8 +70,8 @@ const begin = (
   )
 
 /** Ends what belongs to no experiment. Asking twice is asking once. */
-export const startEndOfOrphan = (temporal: Client, orphan: Orphan): Promise<void> =>
-  ignoreExisting(
+export async function startEndOfOrphan(temporal: Client, orphan: Orphan): Promise<void> {
+  await ignoreExisting(
     temporal.workflow.start('endOrphan', {
       taskQueue: WORKFLOW_TASK_QUEUE,
       workflowId: endOrphanWorkflowId(orphan),
@@ -80,6 +80,7 @@ export const startEndOfOrphan = (temporal: Client, orphan: Orphan): Promise<void
       args: [orphan],
     }),
   )
+}
 
 /** Sees to it that the fleet is being watched. */
 export async function startFleet(temporal: Client): Promise<void> {
@@ -93,10 +94,13 @@ export async function startFleet(temporal: Client): Promise<void> {
   )
 }
 
-async function ignoreExisting(start: Promise<unknown>): Promise<void> {
+/** False: it was there already. */
+async function ignoreExisting(start: Promise<unknown>): Promise<boolean> {
   try {
     await start
+    return true
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error
+    return false
   }
 }

@@ -26,6 +26,10 @@ export interface SkyPilotErrorOptions {
   retryAfterMs?: number
 }
 
+/** A server gone mad may say anything; what it says travels on into logs, histories and pages. */
+const MESSAGE_CHARS_MAX = 2_500
+const NAME_CHARS_MAX = 200
+
 /** Anything that goes wrong between a caller and a SkyPilot API server. */
 export class SkyPilotError extends Error {
   override readonly name = 'SkyPilotError'
@@ -36,9 +40,9 @@ export class SkyPilotError extends Error {
   readonly retryAfterMs: number | null
 
   constructor(kind: SkyPilotErrorKind, message: string, options: SkyPilotErrorOptions = {}) {
-    super(message, { cause: options.cause })
+    super(message.slice(0, MESSAGE_CHARS_MAX), { cause: options.cause })
     this.kind = kind
-    this.exceptionName = options.exceptionName ?? null
+    this.exceptionName = options.exceptionName?.slice(0, NAME_CHARS_MAX) ?? null
     this.retryAfterMs = options.retryAfterMs ?? null
   }
 }

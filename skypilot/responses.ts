@@ -5,6 +5,8 @@ import { clientTooOld, type ServerVersion } from './versions.ts'
 
 const SAID_CHARS_MAX = 600
 const SAID_BYTES_MAX = 64 * 1024
+/** A refusal may repeat all that was sent. */
+const REFUSAL_BYTES_MAX = 32 * 1024 * 1024
 
 /**
  * Sorts out what no endpoint means as an answer: redirects, login pages, refusals by what stands in front.
@@ -28,7 +30,7 @@ const isHtml = (response: Response): boolean =>
   (response.headers.get('content-type') ?? '').includes('text/html')
 
 async function notTooOld(response: Response, server: ServerVersion | null): Promise<Response> {
-  const text = await readCapped(response, SAID_BYTES_MAX)
+  const text = await readCapped(response, REFUSAL_BYTES_MAX)
   const said = mismatchIn(text)
   if (said !== null) throw clientTooOld(server, said)
   return new Response(text, { status: response.status, headers: response.headers })

@@ -81,16 +81,16 @@ const LiveAttempt = z.object({
   status: z.string(),
 })
 
-/** Jobs that are not known to have ended, of attempts written since a time; of all attempts without one. */
+/** Jobs that are not known to have ended, of attempts written within so many ms; of all attempts without that. */
 export const listLiveAttempts = (
   db: Queryable,
-  changedSinceMs: number | null,
+  withinMs: number | null,
 ): Promise<Array<z.infer<typeof LiveAttempt>>> =>
   many(
     db,
     LiveAttempt,
     `select experiment_id as "experimentId", job_id as "jobId", job_name as "jobName", cluster_name as "clusterName",
        status from attempt
-     where phase = 'active' and job_id is not null and ($1::timestamptz is null or changed_at >= $1)`,
-    [changedSinceMs === null ? null : new Date(changedSinceMs)],
+     where phase = 'active' and job_id is not null and ($1::float8 is null or changed_at >= now() - $1 * interval '1 millisecond')`,
+    [withinMs],
   )

@@ -226,6 +226,32 @@ export async function nextSeq(db: Queryable, id: number): Promise<number> {
   return row.nextSeq
 }
 
+const Revision = z.object({ id: z.int(), revision: z.int() })
+
+/** How far the tables know each experiment that has not come to its end. */
+export async function liveRevisions(db: Queryable): Promise<Map<number, number>> {
+  const rows = await many(
+    db,
+    Revision,
+    `select id, revision from experiment where deleted_at is null or phase <> 'terminated'`,
+  )
+  return new Map(rows.map(({ id, revision }) => [id, revision]))
+}
+
+/** The next experiment gets a higher number than this. */
+export async function neverGiveIdsUpTo(db: Queryable, id: number): Promise<void> {
+  await db.query(
+    `select setval(sequence, $1) from pg_get_serial_sequence('experiment', 'id') as sequence
+     where coalesce(pg_sequence_last_value(sequence), 0) < $1`,
+    [id],
+  )
+}
+
+/** Takes back a reservation of which no workflow was heard. */
+export async function unreserve(db: Queryable, id: number): Promise<void> {
+  await db.query('delete from experiment where id = $1 and revision = 0', [id])
+}
+
 export interface ListQuery {
   /** A part of the name. */
   search?: string | undefined

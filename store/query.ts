@@ -1,4 +1,4 @@
-import type { Pool, PoolClient } from 'pg'
+import { DatabaseError, type Pool, type PoolClient } from 'pg'
 import type { z } from 'zod'
 
 /** A pool or a transaction on one of its connections: whether statements belong together is the caller's choice. */
@@ -36,6 +36,10 @@ export async function one<T>(
   if (first === undefined) throw new Error('a row was expected and there is none')
   return first
 }
+
+/** Nothing was written: Postgres has no room for it. */
+export const isDiskFull = (error: unknown): boolean =>
+  error instanceof DatabaseError && error.code === '53100'
 
 /** Runs work in one transaction: all of it happens, or nothing. */
 export async function transaction<T>(pool: Pool, work: (db: Queryable) => Promise<T>): Promise<T> {

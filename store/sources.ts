@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { timeMs, timeMsOrNull } from './columns.ts'
-import { many, type Queryable } from './query.ts'
+import { many, maybeOne, type Queryable } from './query.ts'
 
 export const SourceRow = z.object({
   name: z.string(),
@@ -18,17 +18,28 @@ export const listSources = (db: Queryable): Promise<SourceRow[]> =>
     'select name, tried_at as "triedAtMs", ok_at as "okAtMs", error from source order by name',
   )
 
-/** Notes one look at a source. A failed look never moves the time of the last good one. */
+const Before = z.object({ triedAtMs: timeMs })
+
+/**
+ * Notes one look at a source, and gives the time of the one that was noted before it, undefined where there was none. A
+ * failed look never moves the time of the last good one.
+ */
 export async function touchSource(
   db: Queryable,
   look: { name: string; ok: boolean; error: string | null; atMs: number },
-): Promise<void> {
+): Promise<number | undefined> {
   const at = new Date(look.atMs)
-  await db.query(
-    `insert into source (name, tried_at, ok_at, error) values ($1, $2, $3, $4)
-     on conflict (name) do update set tried_at = excluded.tried_at, error = excluded.error,
-       ok_at = coalesce(excluded.ok_at, source.ok_at)
-     where source.tried_at <= excluded.tried_at`,
+  const before = await maybeOne(
+    db,
+    Before,
+    `with touched as (
+       insert into source (name, tried_at, ok_at, error) values ($1, $2, $3, $4)
+       on conflict (name) do update set tried_at = excluded.tried_at, error = excluded.error,
+         ok_at = coalesce(excluded.ok_at, source.ok_at)
+       where source.tried_at <= excluded.tried_at
+     )
+     select tried_at as "triedAtMs" from source where name = $1`,
     [look.name, at, look.ok ? at : null, look.error],
   )
+  return before?.triedAtMs
 }

@@ -7,7 +7,7 @@ import { Why } from './headline.tsx'
 import { type Frame, Layout } from './layout.tsx'
 import { LogPanel } from './log.tsx'
 import type { AttemptView, EventView, ExperimentView } from './model.ts'
-import { paths } from './paths.ts'
+import { paths, type Saved } from './paths.ts'
 import { Status } from './status.tsx'
 import { Hold, MoreVerbs } from './verbs.tsx'
 import { Wish } from './wish.tsx'
@@ -20,12 +20,13 @@ export interface DetailProps {
   workflowUrl: string | null
 }
 
-export const DetailPage = (props: DetailProps): JSX.Element => (
+export const DetailPage = (props: DetailProps & { saved?: Saved }): JSX.Element => (
   <Layout title={props.of.name} frame={props.frame}>
     <div hx-sse:connect={paths.experimentEvents(props.of.id, props.of.jobKey)} hx-swap="none"></div>
     <p class="crumbs">
       <a href={paths.list()}>Experiments</a> <span aria-hidden="true">/</span> {props.of.id}
     </p>
+    {props.saved ? <WhatWasSaved of={props.saved} /> : null}
     <Summary {...props} />
     <div class="columns">
       <div>
@@ -40,6 +41,20 @@ export const DetailPage = (props: DetailProps): JSX.Element => (
     </div>
   </Layout>
 )
+
+/** After an edit: what of it holds already, and what waits for the next run. */
+const WhatWasSaved = ({ of: { now, nextRun } }: { of: Saved }): JSX.Element | null =>
+  now.length + nextRun.length === 0 ? null : (
+    <p class="notice calm" role="status">
+      Saved.{now.length > 0 ? ` Holds now: ${inWords(now)}.` : ''}
+      {nextRun.length > 0
+        ? ` Holds from the next run on: ${inWords(nextRun)}. What runs goes on as it is.`
+        : ''}
+    </p>
+  )
+
+const inWords = (fields: readonly string[]): string =>
+  fields.map((field) => field.replaceAll('_', ' ')).join(', ')
 
 export const isLive = ({ phase }: ExperimentView): boolean =>
   ['starting', 'waiting', 'running', 'recovering', 'stopping'].includes(phase)

@@ -1,3 +1,9 @@
+/** Fields that hold at once, and fields that hold from the next run on. */
+export interface Saved {
+  now: readonly string[]
+  nextRun: readonly string[]
+}
+
 /** Every address of the console. Ids are permanent; names are labels and never part of a path. */
 export const paths = {
   list: (
@@ -14,7 +20,9 @@ export const paths = {
   create: (example?: string): string => `/new${search({ example })}`,
   preview: (): string => '/preview',
   activity: (): string => '/activity',
-  experiment: (id: number): string => `/e/${id}`,
+  /** `saved`: which fields were just changed, to say from when on they hold. */
+  experiment: (id: number, saved: Saved = { now: [], nextRun: [] }): string =>
+    `/e/${id}${search({ now: saved.now.join(), next: saved.nextRun.join() })}`,
   edit: (id: number): string => `/e/${id}/edit`,
   state: (id: number): string => `/e/${id}/state`,
   hold: (id: number): string => `/e/${id}/hold`,

@@ -9,8 +9,7 @@ import { fenceOf, fenceToken } from '../runtime/fence-token.ts'
 import { createLog, type Log } from '../runtime/log.ts'
 import { onShutdown } from '../runtime/shutdown.ts'
 import { startFleet } from '../sdk/start.ts'
-import { createSkyPilot } from '../skypilot/client.ts'
-import { findEndpoint, LOCAL_ENDPOINT } from '../skypilot/endpoint.ts'
+import { connectToSkyPilot } from '../runtime/skypilot.ts'
 import { listen } from '../store/listen.ts'
 import { migrate } from '../store/migrate.ts'
 import { openPool } from '../store/pool.ts'
@@ -31,6 +30,9 @@ const CACHED_WORKFLOWS_MAX = 500
 /** So long does a workflow wait for the worker that has it in its cache; then any other takes it. An honest one comes in ms. */
 const STICKY_MS = 1_000
 const DRAIN_MS = 5_000
+
+/** So long may a statement of the look-out take. */
+const HASTY_MS = 1_000
 const MIGRATE_AGAIN_MS = 2_000
 
 const settings = readSettings()
@@ -44,6 +46,7 @@ async function work(given: Settings, databaseUrl: string): Promise<void> {
   const onError = (error: Error): void => log.warn({ err: error }, 'lost a connection to Postgres')
   await bringTablesUp(databaseUrl)
   const db = openPool(databaseUrl, onError)
+  const hastyDb = openPool(databaseUrl, onError, HASTY_MS)
   const looks = listen(databaseUrl, 'skydeck_look', onError)
   const address = given.temporalAddress ?? 'localhost:7233'
   const namespace = given.temporalNamespace
@@ -51,12 +54,9 @@ async function work(given: Settings, databaseUrl: string): Promise<void> {
   const temporal = new Client({ connection, namespace })
   await registerSearchAttributes(connection, namespace)
   const activities = createActivities({
-    skypilot: createSkyPilot({
-      endpoint: findEndpoint(given.skypilotEndpoint) ?? LOCAL_ENDPOINT,
-      user: { id: 'skydeck', name: 'skydeck' },
-      ...(given.skypilotToken ? { token: given.skypilotToken } : {}),
-    }),
+    skypilot: connectToSkyPilot(),
     db,
+    hastyDb,
     temporal,
     pollIntervalMs: given.pollIntervalMs,
     reconcileIntervalMs: given.reconcileIntervalMs,
@@ -73,8 +73,10 @@ async function work(given: Settings, databaseUrl: string): Promise<void> {
   })
   log.info({ address, namespace }, 'working')
   await Promise.race(workers.map((worker) => worker.run()))
+  // The other one may still have something to write.
+  await drained(workers)
   await looks.close()
-  await db.end()
+  await Promise.all([db.end(), hastyDb.end()])
   stop('a worker ended')
 }
 

@@ -16,7 +16,14 @@ import { Alarm } from './alarm.ts'
 import * as messages from './definitions.ts'
 import { isOutdated, perform, summaryOf } from './perform.ts'
 
-const projection = wf.proxyActivities<Activities>({
+/** The tables are written within the workflow task itself: that costs a fifth of the events of an activity of its own. */
+const atOnce = wf.proxyLocalActivities<Activities>({
+  scheduleToCloseTimeout: '1s',
+  retry: { maximumAttempts: 1 },
+})
+
+/** While Postgres is away no workflow task waits for it: then an activity of its own tries until it is back. */
+const patiently = wf.proxyActivities<Activities>({
   startToCloseTimeout: '20s',
   retry: { initialInterval: '1s', maximumInterval: '30s' },
 })
@@ -43,7 +50,7 @@ export async function experiment(start: unknown): Promise<void> {
       if (action.kind === 'launch') self.learn([{ kind: 'launchIntended', atMs: Date.now() }])
       self.project()
       tell(self.state, action)
-      self.alarm.set(wakeAtMs(self.state, action, Date.now()))
+      self.setAlarm(action)
       if (action.kind === 'finish') {
         if (self.isProjected()) return undefined
         const news = self.hasNews()
@@ -65,8 +72,9 @@ class Self {
   state: Experiment
   /** Grows with every change, so that a wait can see that there was one. */
   version = 0
-  readonly alarm = new Alarm()
+  readonly #alarm = new Alarm()
   #isProjecting = false
+  #areTablesAway = false
 
   constructor(start: Experiment) {
     this.state = retold(start, Date.now())
@@ -89,15 +97,20 @@ class Self {
     this.version += 1
   }
 
+  /** Has us woken when time alone may change what is to be done, also while something else is being done. */
+  setAlarm(action: Action): void {
+    this.#alarm.set(wakeAtMs(this.state, action, Date.now()))
+  }
+
   isProjected(): boolean {
     return this.state.projected >= this.state.revision
   }
 
   /** Tells whether anything has changed since now: the state, the time, or that Postgres can be told the next. */
   hasNews(): () => boolean {
-    const { version, alarm } = this
-    const { rings } = alarm
-    return () => this.version !== version || alarm.rings !== rings || this.#mayProject()
+    const { version } = this
+    const { rings } = this.#alarm
+    return () => this.version !== version || this.#alarm.rings !== rings || this.#mayProject()
   }
 
   /**
@@ -117,17 +130,30 @@ class Self {
     this.#isProjecting = true
     const snapshot = snapshotOf(this.state, Date.now())
     const summary = summaryOf(`${snapshot.phase}: ${snapshot.why}`)
-    await projection.project.executeWithOptions({ summary }, [snapshot])
+    const { project } = this.#areTablesAway ? patiently : atOnce
+    const isDone = await succeeds(() => project.executeWithOptions({ summary }, [snapshot]))
     const { revision, events } = snapshot
     const lastSeq = events.at(-1)?.seq ?? 0
     // What Postgres has is no news: nothing is decided by it.
-    this.state = evolve(this.state, { kind: 'projected', revision, lastSeq })
+    if (isDone) this.state = evolve(this.state, { kind: 'projected', revision, lastSeq })
+    this.#areTablesAway = !isDone
     this.#isProjecting = false
   }
 
   #set(next: Experiment): void {
     if (next.revision !== this.state.revision) this.version += 1
     this.state = next
+  }
+}
+
+/** A local activity that took too long fails as an ActivityFailure, and in a replay as the bare time-out within. */
+async function succeeds(work: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await work()
+    return true
+  } catch (error) {
+    if (!(error instanceof wf.TemporalFailure)) throw error
+    return false
   }
 }
 
@@ -178,6 +204,7 @@ async function untilOutdated(
     await wf.condition(() => done || news())
     if (done) return result
     self.project()
+    self.setAlarm(decide(self.state, Date.now()))
     if (!isCancelled && outdated()) {
       isCancelled = true
       scope.cancel()

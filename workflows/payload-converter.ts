@@ -1,8 +1,8 @@
 import { DefaultPayloadConverter, type Payload, type PayloadConverter } from '@temporalio/common'
+import { UNDECODABLE } from '../core/receipt.ts'
 
 const inner = new DefaultPayloadConverter()
-/** Its key holds blanks, so that it is no map of flags either. */
-const UNDECODABLE = inner.toPayload({ 'cannot be decoded': true })
+const undecodable = inner.toPayload(UNDECODABLE)
 
 /**
  * Reads payloads without ever throwing. Anybody who may signal can send bytes that nothing can decode; thrown in a
@@ -16,7 +16,7 @@ export const payloadConverter: PayloadConverter = {
     try {
       return inner.fromPayload<T>(payload)
     } catch {
-      return inner.fromPayload<T>(UNDECODABLE)
+      return inner.fromPayload<T>(undecodable)
     }
   },
 }

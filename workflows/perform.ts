@@ -5,7 +5,13 @@ import {
   isCancellation,
   proxyActivities,
 } from '@temporalio/workflow'
-import type { Activities, ClusterAnswer, ClusterLook, LaunchOutcome } from '../activities/index.ts'
+import type {
+  Activities,
+  ClusterAnswer,
+  ClusterLook,
+  LaunchOrder,
+  LaunchOutcome,
+} from '../activities/index.ts'
 import type { Action } from '../core/action.ts'
 import { buildTask } from '../core/build-task.ts'
 import { type Attempt, type Experiment, identityOf, type Stray } from '../core/experiment.ts'
@@ -90,7 +96,8 @@ export async function perform(state: Experiment, action: Step): Promise<Fact[]> 
 function failed(action: Step, error: ActivityFailure, atMs: number): Fact[] {
   const reason = error.cause?.message ?? error.message
   const errorKind = (error.cause instanceof ApplicationFailure ? error.cause.type : null) ?? 'unknown'
-  const trouble: Fact = { kind: 'actionFailed', action: action.kind, errorKind, reason, atMs }
+  const about = action.kind === 'cancel' ? { job: action.job } : {}
+  const trouble: Fact = { kind: 'actionFailed', action: action.kind, errorKind, reason, ...about, atMs }
   return action.kind === 'launch' ? [{ kind: 'launchUnsure', reason, atMs }, trouble] : [trouble]
 }
 
@@ -106,7 +113,7 @@ async function attempt(state: Experiment, action: Step): Promise<Fact[]> {
       return learned(await following.followLaunch.executeWithOptions({ summary }, [launchOf(state, action)]))
     case 'abort':
       await quick.abortLaunch.executeWithOptions({ summary }, [action.requestId])
-      return [{ kind: 'launchUnsure', reason: 'the launch was aborted', atMs: Date.now() }]
+      return [{ kind: 'abortAsked', atMs: Date.now() }]
     case 'look': {
       const { jobName: name, clusterName } = attemptOf(state)
       return learned(await quick.lookForLaunch.executeWithOptions({ summary }, [{ name, clusterName }]))
@@ -197,7 +204,7 @@ async function requestLaunch(
     clusterName: current.clusterName,
     identity: { experimentId: state.id, run: current.run, attempt: current.attempt },
     task: { ...task, name: current.jobName },
-    unsureBefore: current.progress.phase === 'intended' && current.progress.unsure,
+    ...doubtsOf(current),
   }
   return launching.requestLaunch.executeWithOptions(
     {
@@ -206,6 +213,13 @@ async function requestLaunch(
     },
     [order],
   )
+}
+
+/** What an earlier launch of the same attempt may have come to, and how long that is waited for. */
+function doubtsOf({ progress }: Attempt): Pick<LaunchOrder, 'unsureBefore' | 'waitsForMaking'> {
+  if (progress.phase !== 'intended') return { unsureBefore: false, waitsForMaking: true }
+  const { unsure, makingUntilMs } = progress
+  return { unsureBefore: unsure, waitsForMaking: makingUntilMs === undefined || Date.now() < makingUntilMs }
 }
 
 const FAIRNESS_KEY_CHARS_MAX = 60
@@ -221,6 +235,8 @@ function learned(outcome: LaunchOutcome): Fact[] {
       return [{ kind: 'launchRefused', reason: outcome.reason, exceptionName: outcome.exceptionName, atMs }]
     case 'unsure':
       return [{ kind: 'launchUnsure', reason: outcome.reason, isForgotten: outcome.isForgotten, atMs }]
+    case 'making':
+      return [{ kind: 'lookedMaking', atMs }]
     case 'empty':
       return [{ kind: 'lookedEmpty', atMs }]
   }

@@ -51,7 +51,7 @@ export class Sandbox {
       logger: new DefaultLogger('WARN'),
     })
     const bundle = parseWorkflowCode(code)
-    return new Sandbox(await VMWorkflowCreator.create(bundle, TASK_MS, new Set()))
+    return new Sandbox(await VMWorkflowCreator.create(bundle, TASK_MS, new Set(['project'])))
   }
 
   /** A run of `experiment` that begins with this state. Its first task may hold more than the beginning. */
@@ -113,7 +113,10 @@ export class Run {
     const { successful, failed } = await this.#workflow.activate(activation)
     await this.#workflow.getAndResetSinkCalls()
     const commands = successful?.commands ?? []
-    for (const { scheduleActivity } of commands) if (scheduleActivity) this.#note(scheduleActivity)
+    for (const command of commands) {
+      const wanted = activityIn(command)
+      if (wanted) this.#note(wanted)
+    }
     return {
       commands,
       asked: commands.map(nameOf),
@@ -121,7 +124,7 @@ export class Run {
     }
   }
 
-  #note({ seq, activityType, arguments: given }: coresdk.workflow_commands.IScheduleActivity): void {
+  #note({ seq, activityType, arguments: given }: Scheduled): void {
     const wanted = { seq: seq ?? 0, activityType: activityType ?? '', argument: valueOf(given?.[0]) }
     this.#open.set(wanted.seq, wanted)
   }
@@ -186,8 +189,15 @@ export class Run {
   }
 }
 
+type Scheduled =
+  | coresdk.workflow_commands.IScheduleActivity
+  | coresdk.workflow_commands.IScheduleLocalActivity
+
+const activityIn = ({ scheduleActivity, scheduleLocalActivity }: Command): Scheduled | null | undefined =>
+  scheduleActivity ?? scheduleLocalActivity
+
 const nameOf = (command: Command): string =>
-  command.scheduleActivity?.activityType ?? Object.keys(command)[0] ?? ''
+  activityIn(command)?.activityType ?? Object.keys(command)[0] ?? ''
 
 /** The state with which the next run begins; undefined where this one goes on. */
 export function carriedOn({ commands }: Outcome): unknown {

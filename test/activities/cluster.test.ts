@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { createClock } from '../../activities/clock.ts'
 import { createClusterActivities } from '../../activities/cluster.ts'
 import { ActivityBench } from './bench.ts'
 
@@ -8,7 +9,8 @@ afterEach(() => bench.faults())
 afterAll(() => bench.server.dispose())
 
 const task = JSON.stringify({ name: 'exp-1.1.1', run: 'sleep 600' })
-const look = (name: string) => bench.run(() => createClusterActivities(bench.sky).lookAtCluster(name))
+const look = (name: string) =>
+  bench.run(() => createClusterActivities(bench.sky, createClock()).lookAtCluster(name))
 
 test('a cluster that is not there is no proof while a launch of it is under way', async () => {
   expect(await look('exp-1')).toMatchObject({ kind: 'absent' })
@@ -22,7 +24,9 @@ test('a cluster that is not there is no proof while a launch of it is under way'
 test('a cluster is taken down, and looked at after that', async () => {
   await (await bench.sky.clusters.launch({ name: 'exp-2', task })).result()
   const down = () =>
-    bench.run(() => createClusterActivities(bench.sky).changeCluster({ verb: 'down', name: 'exp-2' }))
+    bench.run(() =>
+      createClusterActivities(bench.sky, createClock()).changeCluster({ verb: 'down', name: 'exp-2' }),
+    )
   expect(await down()).toMatchObject({ refusal: null, look: { kind: 'absent' } })
   // One that is gone already is as it is wanted.
   expect(await down()).toMatchObject({ refusal: null, look: { kind: 'absent' } })

@@ -34,7 +34,16 @@ function orderOf(experimentId: number, over: Partial<LaunchOrder> = {}): LaunchO
   const command = { form: 'template', template: 'sleep 600', flagStyle: 'key=value' } as const
   const name = `exp-${experimentId}.1.1`
   const task = { ...buildTask({ ...identity, name: 'exp' }, specWith({ command })), name }
-  return { how: 'job', name, clusterName: null, identity, task, unsureBefore: false, ...over }
+  return {
+    how: 'job',
+    name,
+    clusterName: null,
+    identity,
+    task,
+    unsureBefore: false,
+    waitsForMaking: true,
+    ...over,
+  }
 }
 
 const taskOf = ({ task }: LaunchOrder): string => taskYaml(task)

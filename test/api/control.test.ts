@@ -1,76 +1,13 @@
-import type { Pool } from 'pg'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { fenceToken } from '../../runtime/fence-token.ts'
 import { seeOrphans } from '../../store/fleet.ts'
-import { migrate } from '../../store/migrate.ts'
-import { openPool } from '../../store/pool.ts'
 import { touchSource } from '../../store/sources.ts'
-import type { Answer } from '../support/answer.ts'
-import { type CoreExperiments, coreExperiments } from '../support/core-experiments.ts'
-import { memoryApp } from '../support/memory-app.ts'
-import { type TestPostgres, testPostgres } from '../support/postgres.ts'
+import { TestApi } from '../support/test-api.ts'
 
 const SECRET = 'a secret of this test'
 
-let postgres: TestPostgres
-let db: Pool
-let core: CoreExperiments
-let app: ReturnType<typeof memoryApp>
-
-beforeAll(async () => {
-  postgres = await testPostgres()
-  const url = await postgres.database()
-  await migrate(url, () => {})
-  db = openPool(url, () => {})
-}, 60_000)
-afterAll(async () => {
-  await db.end()
-  await postgres.dispose()
-}, 60_000)
-beforeEach(async () => {
-  await db.query('truncate experiment, attempt, event, orphan, lease, source restart identity')
-  core = coreExperiments(db)
-  app = memoryApp({ db, experiments: core.experiments, fenceSecret: SECRET })
-})
-
-const HEADERS = { host: 'localhost', 'x-skydeck-actor': 'ann' }
-
-async function ask(
-  method: string,
-  path: string,
-  body?: unknown,
-  headers: Record<string, string> = {},
-): Promise<{ status: number; body: Answer }> {
-  const answer = await app.request(path, {
-    method,
-    headers: {
-      ...HEADERS,
-      ...headers,
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-    },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  })
-  return { status: answer.status, body: (await answer.json()) as Answer }
-}
-
-async function page(path: string, form?: Record<string, string>): Promise<Response> {
-  return app.request(path, {
-    headers: { host: 'localhost', accept: 'text/html' },
-    ...(form ? { method: 'POST', body: new URLSearchParams(form) } : {}),
-  })
-}
-
-const create = async (name: string, more: Record<string, unknown> = {}): Promise<number> => {
-  const { body } = await ask('POST', '/api/experiments', { name, command: 'echo {flags}', ...more })
-  return body.experiment.id
-}
-
-/** Makes it a running job of SkyPilot's. */
-async function run(id: number, jobId: number): Promise<void> {
-  await ask('POST', `/api/experiments/${id}/state`, { desired_state: 'RUNNING' })
-  await core.learn(id, { kind: 'launchIntended', atMs: Date.now() })
-  await core.learn(id, { kind: 'jobFound', jobId, atMs: Date.now() })
-}
+const api = new TestApi(SECRET)
+const { ask, page, create, run } = api
 
 describe('how an experiment is treated', () => {
   const treated = {
@@ -92,7 +29,7 @@ describe('how an experiment is treated', () => {
       owner: 'ann',
       headline: 'idle',
     })
-    expect(core.states.get(id)).toMatchObject({
+    expect(api.core.states.get(id)).toMatchObject({
       spec: { executor: 'cluster' },
       policy: { maxRunMs: 5_400_000, priority: 1, restart: { exitCodes: [137], backoffMs: 10_000 } },
     })
@@ -136,44 +73,6 @@ describe('how an experiment is treated', () => {
     )
     expect((await ask('GET', `/api/experiments/${id}`)).body.experiment.name).toBe('exp')
   })
-
-  test('the form reads lengths of time as people write them, and shows them again', async () => {
-    const form = {
-      name: 'form',
-      command: 'echo',
-      max_run_seconds: '1 h 30 min',
-      max_age_seconds: '2d',
-      restart_when: 'always',
-      restart_exit_codes: '1, 137',
-      executor: 'cluster',
-      autostop_minutes: '',
-    }
-    const answer = await page('/new', form)
-    expect(answer.status).toBe(303)
-    const { body } = await ask('GET', '/api/experiments/form')
-    expect(body.experiment).toMatchObject({
-      max_run_seconds: 5_400,
-      max_age_seconds: 172_800,
-      executor: 'cluster',
-      autostop_minutes: null,
-      restart_policy: { when: 'always', exit_codes: [1, 137] },
-    })
-    const html = await (await page(`/e/${body.experiment.id}/edit`)).text()
-    expect(html).toContain('value="1 h 30 min"')
-    expect(html).toContain('value="2 d"')
-    expect(html).toContain('value="1, 137"')
-  })
-
-  test('what the form cannot read is said beside the field', async () => {
-    const form = { name: 'form', command: 'echo', max_run_seconds: 'soon', restart_exit_codes: 'all' }
-    const answer = await page('/new', { ...form, restart_max_restarts: '-1' })
-    expect(answer.status).toBe(422)
-    const html = await answer.text()
-    expect(html).toContain('3 fields need another look')
-    expect(html).toContain('must be a length of time, such as 90 min or 2 h 30 min')
-    expect(html).toContain('must be exit codes such as 1, 137')
-    expect(html).toContain('must be a whole number from 0 to 10000')
-  })
 })
 
 describe('what people say', () => {
@@ -201,20 +100,20 @@ describe('what people say', () => {
     expect((await ask('GET', `/api/experiments/${id}`)).status).toBe(404)
     const { body } = await ask('POST', `/api/experiments/${id}/undelete`)
     expect(body.experiment).toMatchObject({ id, name: 'exp', deleted: false })
-    expect(core.states.get(id)?.deleted).toBe(false)
-    expect(core.restored).toEqual([])
+    expect(api.core.states.get(id)?.deleted).toBe(false)
+    expect(api.core.restored).toEqual([])
   })
 
   test('a deletion is undone after the workflow is gone, and its numbers go on', async () => {
     const id = await create('exp', { priority: 1 })
     await run(id, 7)
-    const { run: ran, nextSeq, policy } = core.states.get(id)!
+    const { run: ran, nextSeq, policy } = api.core.states.get(id)!
     await ask('DELETE', '/api/experiments/exp')
-    core.states.delete(id)
+    api.core.states.delete(id)
     const { status, body } = await ask('POST', '/api/experiments/exp/undelete')
     expect(status).toBe(200)
     expect(body.experiment).toMatchObject({ id, run: ran, priority: 1 })
-    expect(core.restored).toMatchObject([
+    expect(api.core.restored).toMatchObject([
       { id, name: 'exp', run: ran, nextSeq: nextSeq + 1, policy, owner: 'ann' },
     ])
   })
@@ -230,31 +129,31 @@ describe('what people say', () => {
   test('while Temporal is away nothing is brought back half', async () => {
     const id = await create('exp')
     await ask('DELETE', `/api/experiments/${id}`)
-    core.isAway = true
+    api.core.isAway = true
     expect((await ask('POST', `/api/experiments/${id}/undelete`)).status).toBe(503)
     expect((await ask('GET', `/api/experiments/${id}`)).status).toBe(404)
-    core.isAway = false
+    api.core.isAway = false
     expect((await ask('POST', `/api/experiments/${id}/undelete`)).status).toBe(200)
   })
 
   test('a deletion that reaches the tables late hides what was brought back for a moment only', async () => {
     const id = await create('exp')
     await ask('DELETE', `/api/experiments/${id}`)
-    const undelete = core.experiments.undelete.bind(core.experiments)
-    core.experiments.undelete = async (...given) => {
-      await db.query('update experiment set deleted_at = now() where id = $1', [id])
-      const revision = core.states.get(id)!.revision + 1
+    const undelete = api.core.experiments.undelete.bind(api.core.experiments)
+    api.core.experiments.undelete = async (...given) => {
+      await api.db.query('update experiment set deleted_at = now() where id = $1', [id])
+      const revision = api.core.states.get(id)!.revision + 1
       setTimeout(() => void undelete(...given), 100)
       return { accepted: true, generation: 1, revision }
     }
-    app = memoryApp({ db, experiments: core.experiments, fenceSecret: SECRET })
+    api.serve({ experiments: api.core.experiments, fenceSecret: SECRET })
     expect((await ask('POST', `/api/experiments/${id}/undelete`)).status).toBe(200)
     expect((await ask('GET', `/api/experiments/${id}`)).status).toBe(200)
   })
 
   test('an edit that is not taken leaves the old name', async () => {
     const id = await create('exp')
-    core.isAway = true
+    api.core.isAway = true
     expect((await ask('PATCH', `/api/experiments/${id}`, { name: 'other', nodes: 2 })).status).toBe(503)
     expect((await ask('GET', `/api/experiments/${id}`)).body.experiment.name).toBe('exp')
   })
@@ -273,9 +172,9 @@ describe('what people say', () => {
 describe('what belongs to nobody', () => {
   beforeEach(async () => {
     const job = { key: '41', name: 'stranger', status: 'RUNNING', detail: null }
-    await seeOrphans(db, 'job', [job], Date.now())
+    await seeOrphans(api.db, 'job', [job], Date.now())
     await seeOrphans(
-      db,
+      api.db,
       'cluster',
       [{ ...job, key: 'left/over', name: 'left/over', status: 'UP' }],
       Date.now(),
@@ -293,7 +192,7 @@ describe('what belongs to nobody', () => {
     expect((await ask('POST', `/api/orphans/cluster/${encodeURIComponent('left/over')}/end`)).status).toBe(
       200,
     )
-    expect(core.ended).toEqual([
+    expect(api.core.ended).toEqual([
       { kind: 'job', jobId: 41 },
       { kind: 'cluster', name: 'left/over' },
     ])
@@ -334,7 +233,7 @@ describe('the start queue', () => {
     const [first, second] = [await create('a'), await create('b', { priority: 1 })]
     for (const id of [first, second]) {
       await ask('POST', `/api/experiments/${id}/state`, { desired_state: 'RUNNING' })
-      await core.learn(id, { kind: 'launchIntended', atMs: Date.now() })
+      await api.core.learn(id, { kind: 'launchIntended', atMs: Date.now() })
     }
     const { body } = await ask('GET', '/api/queue')
     expect(body).toMatchObject({
@@ -360,7 +259,7 @@ describe('the start queue', () => {
 
 describe('what cannot be seen', () => {
   const look = (agoMs: number) =>
-    touchSource(db, { name: 'skypilot', ok: true, error: null, atMs: Date.now() - agoMs })
+    touchSource(api.db, { name: 'skypilot', ok: true, error: null, atMs: Date.now() - agoMs })
 
   test('is told as last seen when the last good look is old, and as it was when it is back', async () => {
     const id = await create('exp')
@@ -390,8 +289,8 @@ describe('jobs of clusters', () => {
     const { experiment } = (await ask('GET', `/api/experiments/${id}`)).body
     expect(experiment).toMatchObject({ job: `${id}.1.1`, job_id: null, cluster: { name: `own-${id}` } })
     expect((await ask('POST', `/api/jobs/${id}.1.1/cancel`)).status).toBe(200)
-    expect(core.states.get(id)?.desired.state).toBe('STOPPED')
-    expect(core.states.get(managed)?.desired.state).toBe('RUNNING')
+    expect(api.core.states.get(id)?.desired.state).toBe('STOPPED')
+    expect(api.core.states.get(managed)?.desired.state).toBe('RUNNING')
     expect((await ask('POST', `/api/jobs/${id}.1.2/cancel`)).status).toBe(404)
   })
 })
@@ -414,12 +313,12 @@ describe('the fence', () => {
     expect((await lease('a', token, '7/2/2')).status).toBe(401)
     expect((await ask('POST', '/api/fence/7/2/1', { holder: 'a' })).status).toBe(401)
     expect((await lease('')).status).toBe(422)
-    app = memoryApp({ db })
+    api.serve({})
     expect((await lease('a')).status).toBe(401)
   })
 
   test("is closed to other sites' pages like everything else", async () => {
-    const answer = await app.request('/api/fence/7/2/1', {
+    const answer = await api.request('/api/fence/7/2/1', {
       method: 'POST',
       headers: { host: 'localhost', origin: 'http://evil.example', authorization: `Bearer ${token}` },
       body: new URLSearchParams({ holder: 'a' }),

@@ -1,11 +1,14 @@
 import { expect, test } from 'vitest'
 import { CLUSTER_LOOK_MS, CLUSTER_REPEAT_MS } from '../../core/action.ts'
 import { decide } from '../../core/decide.ts'
+import type { Experiment } from '../../core/experiment.ts'
 import { explain } from '../../core/explain.ts'
 import {
   after,
   clusterSeen,
   ended,
+  foreign,
+  found,
   fresh,
   intended,
   launched,
@@ -15,6 +18,7 @@ import {
   seen,
   T,
   want,
+  wish,
 } from '../support/experiments.ts'
 
 const asked = (verb: 'start' | 'stop' | 'down', atMs = T) =>
@@ -215,4 +219,47 @@ test('TERMINATED during a launch that cannot be looked at takes the cluster down
   expect(decide(twice, T + 60_000)).toMatchObject({ kind: 'cluster', verb: 'down' })
   const gone = after(twice, asked('down', T + 60_001), absent(T + 60_002), absent(T + 70_000))
   expect(gone).toMatchObject({ cluster: null, attempt: { progress: { phase: 'ended' } } })
+})
+
+const managedNow = (state: Experiment): Experiment => wish(state, 'edit', { spec: { executor: 'managed' } })
+
+test('a cluster that is left for managed jobs is stopped, beside the job that runs and before it', () => {
+  const left = managedNow(over)
+  const stop = { kind: 'cluster', verb: 'stop', name: 'exp-1' }
+  expect(decide(left, T + 9)).toMatchObject(stop)
+  const again = after(want(left, 'RUNNING'), intended, requested, found(8, T + 10))
+  const running = after(again, seen(8, 'RUNNING', { jobName: 'exp-1.2.1', seenAtMs: T + 11 }))
+  expect(decide(running, T + 11)).toMatchObject({
+    ...stop,
+    why: expect.stringMatching(/^running; /) as string,
+  })
+  const refused = { kind: 'clusterRefused', verb: 'stop', name: 'exp-1', reason: 'no', atMs: T + 12 } as const
+  expect(decide(after(running, refused), T + 12)).toEqual({ kind: 'wait', untilMs: null, why: 'running' })
+})
+
+test('a cluster is not left while a job is on it, nor an adopted one', () => {
+  expect(decide(managedNow(onCluster()), T + 9)).toMatchObject({ kind: 'wait', why: 'running' })
+  const adopted = wish(fresh(), 'adopt', { jobId: 3, jobName: 'theirs', clusterName: 'c' })
+  const done = { jobName: 'theirs', clusterName: 'c', scheduleState: null, seenAtMs: T + 5 }
+  const idle = after(adopted, foreign(3, 'SUCCEEDED', done))
+  expect(idle.attempt?.progress.phase).toBe('ended')
+  expect(decide(after(idle, clusterSeen('UP', { name: 'c', seenAtMs: T + 6 })), T + 9).kind).not.toBe(
+    'cluster',
+  )
+})
+
+test('while it runs, people are told so first, and beside it what is done to the cluster', () => {
+  const running = wish(onCluster(), 'edit', { policy: { autostopMinutes: 5 } })
+  expect(decide(running, T + 9)).toMatchObject({
+    kind: 'autostop',
+    why: 'running; the cluster shall stop itself after 5 min without a job',
+  })
+})
+
+test('a cluster that comes back under the name that the experiment had is its own', () => {
+  const gone = after(want(over, 'TERMINATED'), asked('down', T + 10), absent(T + 20), absent(T + 30))
+  expect(gone.cluster).toBeNull()
+  const renamed = wish(gone, 'edit', { name: 'other', spec: {} })
+  const back = after(renamed, clusterSeen('UP', { seenAtMs: T + 40 }))
+  expect(decide(back, T + 50)).toMatchObject({ kind: 'cluster', verb: 'down', name: 'exp-1' })
 })

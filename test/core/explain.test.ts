@@ -83,6 +83,7 @@ const STATES: ReadonlyArray<[Headline, string, Experiment]> = [
   ['drift', 'stopped', ended('CANCELLED')],
   ['lost', 'lost', want(after(launched(), gone), 'STOPPED')],
   ['stopped', 'stopped', want(ended('CANCELLED'), 'STOPPED')],
+  ['stopped', 'stopped', { ...fresh(), run: 3 }],
   ['refused', 'failed', refusedWith('the YAML is wrong')],
   ['setup-failed', 'failed', ended('FAILED_SETUP')],
   ['code-failed', 'failed', ended('FAILED')],

@@ -98,7 +98,9 @@ export const anyFact: fc.Arbitrary<Fact> = fc.oneof<Array<fc.Arbitrary<Fact>>>(
     exceptionName: fc.constantFrom(null, 'ResourcesUnavailableError', 'ClusterNotUpError'),
     atMs,
   }),
+  fc.record({ kind: fc.constant('abortAsked'), atMs }),
   fc.record({ kind: fc.constant('lookedEmpty'), atMs }),
+  fc.record({ kind: fc.constant('lookedMaking'), atMs }),
   fc.record({ kind: fc.constant('jobFound'), jobId, atMs }),
   fc.record({ kind: fc.constant('cancelAsked'), job, atMs }),
   fc.record({ kind: fc.constant('vanished'), jobId, jobName, atMs }),
@@ -174,12 +176,16 @@ const view = (word: string) => ({
 })
 
 const anyProgress: fc.Arbitrary<Progress> = fc.oneof<Array<fc.Arbitrary<Progress>>>(
-  fc.record({
-    phase: fc.constant('intended'),
-    looksEmpty: fc.integer({ min: 0, max: 3 }),
-    unsure: fc.boolean(),
-    settledAtMs: fc.constantFrom(T, T + 30_000),
-  }),
+  fc.record(
+    {
+      phase: fc.constant('intended'),
+      looksEmpty: fc.integer({ min: 0, max: 3 }),
+      unsure: fc.boolean(),
+      settledAtMs: fc.constantFrom(T, T + 30_000),
+      makingUntilMs: fc.constantFrom(T, T + 900_000),
+    },
+    { requiredKeys: ['phase', 'looksEmpty', 'unsure', 'settledAtMs'] },
+  ),
   fc.record({ phase: fc.constant('requested'), requestId: fc.constant('r'), sinceMs: fc.constant(T) }),
   fc.record({
     phase: fc.constant('active'),

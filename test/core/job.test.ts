@@ -204,9 +204,32 @@ test('a cancel of a second job that fails holds up nothing else', () => {
     action: 'cancel',
     errorKind: 'SkyPilot.rejected',
     reason: 'not up',
+    job: { jobId: 9, jobName: 'exp-1.1.9', clusterName: null },
     atMs: T,
   })
   expect(decide(failed, T + 5_000)).toMatchObject({ kind: 'follow' })
+})
+
+test('a cancel that fails is counted for the job that was to end, and for no other', () => {
+  const two = want(after(launched(), seen(7, 'RUNNING'), seen(9, 'RUNNING')), 'STOPPED')
+  const failed = after(two, {
+    kind: 'actionFailed',
+    action: 'cancel',
+    errorKind: 'SkyPilot.rejected',
+    reason: 'no',
+    job: { jobId: 7, jobName: 'exp-1.1.1', clusterName: null },
+    atMs: T,
+  })
+  expect(failed.strays).toMatchObject([{ jobId: 9, asks: 0 }])
+})
+
+test('a second job on a cluster that is missing from its queue is over', () => {
+  const other = { jobName: 'exp-1.1.1', clusterName: 'exp-1', scheduleState: null, seenAtMs: T + 2 }
+  const two = after(onCluster(), seen(9, 'RUNNING', other))
+  expect(two.strays).toMatchObject([{ jobId: 9, clusterName: 'exp-1' }])
+  const missing = { kind: 'vanished', jobId: 9, jobName: 'exp-1.1.1', atMs: T + 9 } as const
+  expect(after(two, missing).strays).toHaveLength(1)
+  expect(after(two, { ...missing, clusterName: 'exp-1' }).strays).toEqual([])
 })
 
 test('an attempt that is past is never taken up again: its live job is one too many', () => {

@@ -1,7 +1,14 @@
 import { expect, test } from 'vitest'
-import { type Action, FORGOTTEN_SETTLE_MS, SETTLE_MS } from '../../core/action.ts'
+import {
+  type Action,
+  CANCEL_REPEAT_MS,
+  FORGOTTEN_SETTLE_MS,
+  MAKING_MAX_MS,
+  SETTLE_MS,
+} from '../../core/action.ts'
 import { decide } from '../../core/decide.ts'
 import type { Experiment } from '../../core/experiment.ts'
+import type { Fact } from '../../core/facts.ts'
 import {
   after,
   clusterSeen,
@@ -73,6 +80,34 @@ test('row 47: a launch that SkyPilot forgot is looked for until the processes of
   expect(decide(forgotten, T + FORGOTTEN_SETTLE_MS)).toMatchObject({ kind: 'launch' })
 })
 
+test('row 47: while its cluster is being made nothing is launched again, and not for ever', () => {
+  const making: Fact = { kind: 'lookedMaking', atMs: T }
+  const onCluster = after(want(fresh('cluster'), 'RUNNING'), intended, requested)
+  const forgotten = after(onCluster, { kind: 'launchUnsure', reason: 'forgot', isForgotten: true, atMs: T })
+  const waiting = after(forgotten, making, { ...making, atMs: T + 60_000 })
+  expect(decide(waiting, T + 60_000)).toMatchObject({ kind: 'wait', untilMs: T + 70_000 })
+  expect(decide(waiting, T + 89_999)).toMatchObject({ kind: 'look' })
+  const late = after(waiting, { ...making, atMs: T + MAKING_MAX_MS })
+  expect(decide(late, T + MAKING_MAX_MS + SETTLE_MS)).toMatchObject({ kind: 'launch', how: 'cluster' })
+})
+
+test('row 47: what is not wanted any more does not wait for the cluster in the making, which is taken down', () => {
+  const making: Fact = { kind: 'lookedMaking', atMs: T }
+  const onCluster = after(want(fresh('cluster'), 'RUNNING'), intended, requested)
+  const aborted = after(onCluster, { kind: 'launchUnsure', reason: 'aborted', atMs: T })
+  const gone = after(want(aborted, 'STOPPED'), making, { ...making, atMs: T + SETTLE_MS })
+  expect(decide(gone, T + SETTLE_MS)).toMatchObject({ kind: 'cluster', verb: 'down' })
+})
+
+test('row 15: an abort without effect is asked for again, with a pause between', () => {
+  const aborted = after(want(asked, 'STOPPED'), { kind: 'abortAsked', atMs: T })
+  expect(decide(aborted, T)).toMatchObject({ kind: 'look' })
+  const stillThere = after(aborted, { kind: 'launchRequested', requestId: 'r', atMs: T + 1 })
+  expect(decide(stillThere, T + 1)).toMatchObject({ kind: 'wait', untilMs: T + CANCEL_REPEAT_MS })
+  expect(decide(stillThere, T + CANCEL_REPEAT_MS)).toMatchObject({ kind: 'abort', requestId: 'r' })
+  expect(decide(want(after(stillThere, found()), 'STOPPED'), T + 2)).toMatchObject({ kind: 'cancel' })
+})
+
 test('row 10: an unwanted launch counts as never made only after two looks with a pause between', () => {
   const once = after(stopped, { kind: 'lookedEmpty', atMs: T })
   expect(decide(once, T)).toMatchObject({ kind: 'wait', untilMs: T + SETTLE_MS })
@@ -139,8 +174,11 @@ test('a cluster that is not as ready as it looked gets the launch the long way, 
     exceptionName: 'ClusterNotUpError',
     atMs: T,
   })
-  expect(away.attempt).toMatchObject({ jobName: 'exp-1.1.1', progress: { phase: 'intended', unsure: true } })
+  expect(away.attempt).toMatchObject({ jobName: 'exp-1.1.1', progress: { phase: 'intended', unsure: false } })
   expect(decide(away, T)).toMatchObject({ kind: 'launch', how: 'cluster' })
+  // It still looks up, and would refuse the short way again.
+  const looksUp = after(away, clusterSeen('UP', { seenAtMs: T + 9 }))
+  expect(decide(looksUp, T + 9)).toMatchObject({ kind: 'launch', how: 'cluster' })
 })
 
 test('row 18: a job of somebody else under our name is adopted where none is live, and only told of where one is', () => {

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
-import { accept, type Wish } from '../../core/accept.ts'
+import { accept, type Wish, WISHES } from '../../core/accept.ts'
 import { decide } from '../../core/decide.ts'
 import { isFact } from '../../core/guards.ts'
+import { UNDECODABLE } from '../../core/receipt.ts'
 import { after, ended, fresh, launched, onCluster, seen, T, want, wish } from '../support/experiments.ts'
 
 test.each<[Wish['kind'], unknown, string]>([
@@ -68,6 +69,14 @@ test('an edit of what runs says what holds now and what at the next run', () => 
   expect(state).toMatchObject({ spec: { nodes: 2 }, specRevision: 2, attempt: { specRevision: 1 } })
 })
 
+test('an edit that changes nothing is taken, and leaves no trace', () => {
+  const running = launched()
+  const { spec, policy, name } = running
+  const [state, receipt] = accept(running, { kind: 'edit', value: { name, spec, policy } }, T)
+  expect(receipt).toMatchObject({ accepted: true, applies: { now: [], nextRun: [] } })
+  expect(state).toBe(running)
+})
+
 test('cancelJob is STOPPED under another name', () => {
   expect(wish(launched(), 'cancelJob', { actor: 'bob' }).desired).toMatchObject({
     state: 'STOPPED',
@@ -127,4 +136,14 @@ test('an adopted cluster is kept, and nothing is launched on it until somebody s
     why: 'cluster c was adopted; nothing was launched on it',
   })
   expect(decide(want(state, 'TERMINATED'), T)).toMatchObject({ kind: 'cluster', verb: 'down', name: 'c' })
+})
+
+test.each(WISHES)('a %s whose bytes cannot be decoded is refused', (kind) => {
+  const state = launched()
+  const [next, receipt] = accept(state, { kind, value: UNDECODABLE }, T)
+  expect(receipt).toMatchObject({
+    accepted: false,
+    reason: expect.stringContaining('cannot be decoded') as string,
+  })
+  expect(next).toEqual({ ...state, badMessages: 1, lastRefusal: next.lastRefusal })
 })

@@ -1,45 +1,30 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { rmSync } from 'node:fs'
 import { type Client, ServiceError } from '@temporalio/client'
-import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { Experiment } from '../../core/experiment.ts'
 import { historiesOf, taskFailureOf } from '../chaos/histories.ts'
 import { processesWith, TestDesk } from '../support/desk.ts'
+import { temporalWith } from '../support/temporal-settings.ts'
 
 // The rows of docs/failure-catalogue.md about messages and long histories, by their numbers. Temporal suggests a
 // new run after a few dozen events here, so that every one of these workflows lives through several.
 
 const EVENTS_MAX = 60
 
-let folder: string
+const shortHistories = temporalWith([`limit.historyCount.suggestContinueAsNew=${EVENTS_MAX}`])
 let desk: TestDesk
 let temporal: Client
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'skydeck-catalogue-'))
-  desk = await TestDesk.create(50, { SKYDECK_TEMPORAL_BIN: shortHistories() })
+  desk = await TestDesk.create(50, { SKYDECK_TEMPORAL_BIN: shortHistories.bin })
   temporal = await desk.temporal()
 })
 afterEach(() => desk.faults([]))
 afterAll(async () => {
   await temporal?.connection.close()
   await desk?.dispose()
-  rmSync(folder, { recursive: true, force: true })
+  rmSync(shortHistories.folder, { recursive: true, force: true })
 })
-
-/** Temporal's own program, told to suggest new runs early. */
-function shortHistories(): string {
-  const path = join(folder, 'temporal')
-  const more = `--dynamic-config-value limit.historyCount.suggestContinueAsNew=${EVENTS_MAX}`
-  const real = JSON.stringify(inject('temporalBin'))
-  writeFileSync(
-    path,
-    `#!/bin/sh\nif [ "$1 $2" = "server start-dev" ]; then exec ${real} "$@" ${more}; fi\nexec ${real} "$@"\n`,
-  )
-  chmodSync(path, 0o755)
-  return path
-}
 
 const WAIT = { timeoutMs: 90_000 }
 const POLL = { timeout: 90_000, interval: 250 }

@@ -9,14 +9,14 @@ import { processesWith, TestDesk } from '../support/desk.ts'
 
 let desk: TestDesk
 let temporal: Client
-const frozen = new Set<number>()
+const thaws: Array<() => void> = []
 
 beforeAll(async () => {
   desk = await TestDesk.create()
   temporal = await desk.temporal()
 })
 afterEach(async () => {
-  for (const pid of frozen) thaw(pid)
+  for (const thaw of thaws.splice(0)) thaw()
   await desk.faults([])
 })
 afterAll(async () => {
@@ -35,17 +35,11 @@ const eventsOf = async (id: number) =>
 
 const pidOf = (name: string): number => desk.pids().find((each) => each.name === name)!.pid
 
-/** Stops a process where it is, so that nobody starts it again. Gives its number, for the thaw. */
-function freeze(name: string): number {
-  const pid = pidOf(name)
-  process.kill(pid, 'SIGSTOP')
-  frozen.add(pid)
-  return pid
-}
-
-function thaw(pid: number): void {
-  frozen.delete(pid)
-  process.kill(pid, 'SIGCONT')
+/** Stops a process where it is. Gives its thaw, which comes after the test at the latest. */
+function freeze(name: string): () => void {
+  const thaw = desk.freeze(name)
+  thaws.push(thaw)
+  return thaw
 }
 
 /** An experiment that sleeps under a mark by which it is found in the process table. */
@@ -106,12 +100,12 @@ describe('the worker', () => {
   test('row 3: all workers are away while 500 wishes are sent: none is lost, and one without an answer is told so', async () => {
     const many = await Promise.all(Array.from({ length: 5 }, (_, index) => sleeper(`away-${index}`)))
     const before = await Promise.all(many.map(async ({ id }) => (await stateOf(id)).desired.generation))
-    const worker = freeze('worker')
+    const thaw = freeze('worker')
     await Promise.all(many.map(({ id }) => signalAll(id, [...turns(99), 'RUNNING'])))
     const unanswered = await post(`/api/experiments/${many[0]!.id}/state`, { desired_state: 'RUNNING' })
     expect(unanswered.status).toBe(503)
     expect(await desk.submitted('away-')).toBe(0)
-    thaw(worker)
+    thaw()
     for (const [index, { id, mark }] of many.entries()) {
       await desk.sdk.waitFor(id, 'running', WAIT)
       expect((await stateOf(id)).desired).toMatchObject({
@@ -129,10 +123,10 @@ describe('the worker', () => {
     const { id, mark } = await sleeper('frozen')
     await desk.sdk.setDesiredState(id, 'RUNNING')
     await expect.poll(() => alive(mark), POLL).toBe(1)
-    const worker = freeze('worker')
+    const thaw = freeze('worker')
     // Longer than a heartbeat may be missing, so that what it did is given out again.
     await sleep(15_000)
-    thaw(worker)
+    thaw()
     await desk.sdk.waitFor(id, 'running', WAIT)
     expect(alive(mark)).toBe(1)
     expect(await desk.submitted('frozen-')).toBe(1)
@@ -171,12 +165,12 @@ const START_TO_CLOSE = 1
 
 test('row 7: Temporal is away: pages still show, wishes are answered with 503, and nothing is made up', async () => {
   const { id, mark } = await running('calm')
-  const server = freeze('temporal')
+  const thaw = freeze('temporal')
   for (const path of ['/', '/api/experiments']) expect((await fetch(desk.url + path)).status).toBe(200)
   expect((await post(`/api/experiments/${id}/state`, { desired_state: 'STOPPED' })).status).toBe(503)
   expect(await desk.sdk.get(id)).toMatchObject({ phase: 'running', desired_state: 'RUNNING' })
   expect(alive(mark)).toBe(1)
-  thaw(server)
+  thaw()
   await expect
     .poll(
       () => post(`/api/experiments/${id}/state`, { desired_state: 'STOPPED' }).then(({ status }) => status),
@@ -278,12 +272,12 @@ describe('others are away', () => {
   test('row 40: Postgres is away: starts and stops are carried out, and the tables catch up', async () => {
     const ending = await running('table-ending')
     const starting = await sleeper('table-starting')
-    const database = freeze('postgres')
+    const thaw = freeze('postgres')
     await handleOf(ending.id).signal('setDesiredState', 'STOPPED')
     await handleOf(starting.id).signal('setDesiredState', 'RUNNING')
     await expect.poll(() => alive(ending.mark), POLL).toBe(0)
     await expect.poll(() => desk.submitted('table-starting-'), POLL).toBe(1)
-    thaw(database)
+    thaw()
     await desk.sdk.waitFor(ending.id, 'stopped', WAIT)
     await desk.sdk.waitFor(starting.id, 'running', WAIT)
     expect(alive(starting.mark)).toBe(1)

@@ -2,6 +2,8 @@ import { type Mutant, mutantsOf } from './mutant.ts'
 
 const launch = mutantsOf('activities/launch.ts', 'test/activities/launch.test.ts')
 const find = mutantsOf('activities/find-launch.ts', 'test/activities/launch.test.ts')
+const MAKING = 'test/activities/making.test.ts'
+const making = mutantsOf('activities/find-launch.ts', MAKING)
 const gate = mutantsOf('activities/launch-gate.ts', 'test/activities/launch-gate.test.ts')
 const cancel = mutantsOf('activities/cancel.ts', 'test/activities/cancel.test.ts')
 const statuses = mutantsOf('skypilot/statuses.ts', 'test/activities/cancel.test.ts')
@@ -15,7 +17,7 @@ const errors = mutantsOf('activities/with-skypilot.ts', 'test/activities/with-sk
 export const ACTIVITY_MUTANTS: readonly Mutant[] = [
   launch(
     'look before a launch',
-    `if (before.kind !== 'empty') return before`,
+    'if (!isClear(before)) return before',
     '',
     'a job that has its name is taken up, and no other is made',
   ),
@@ -51,9 +53,27 @@ export const ACTIVITY_MUTANTS: readonly Mutant[] = [
   ),
   launch(
     'a second look when unsure',
-    `if (again.kind !== 'empty') return again`,
+    'if (!isClear(again)) return again',
     '',
     'is looked for twice, with a pause in which it can show itself',
+  ),
+  making(
+    'a cluster in the making is a sign',
+    `cluster.status === 'UP' ? inQueue(name, clusterName) : { kind: 'making' }`,
+    'inQueue(name, clusterName)',
+    'a cluster that is being made, by whom nobody knows, is a sign of it',
+  ),
+  making(
+    'a cluster in the making is a sign',
+    `if (exceptionName === 'ClusterNotUpError') return { kind: 'making' }`,
+    `if (exceptionName === 'ClusterNotUpError') return { kind: 'empty' }`,
+    'a cluster that is up and not yet ready for jobs is a sign of it',
+  ),
+  mutantsOf('activities/launch.ts', MAKING)(
+    'a cluster in the making is a sign',
+    `(kind === 'making' && !(isRepetition && order.waitsForMaking))`,
+    `kind === 'making'`,
+    'is not made again while its cluster is being made, for as long as that is waited for',
   ),
   launch(
     'the settle pause',
@@ -141,7 +161,7 @@ export const ACTIVITY_MUTANTS: readonly Mutant[] = [
   ),
   look(
     'an incomplete listing concludes nothing',
-    'complete: rows.unreadable === 0',
+    'complete: jobs.unreadable === 0',
     'complete: true',
     'from looks that cannot be read in full is not gone, however many',
   ),
@@ -153,8 +173,8 @@ export const ACTIVITY_MUTANTS: readonly Mutant[] = [
   ),
   look(
     'an incomplete listing concludes nothing',
-    'unreadable > 0 ? undefined :',
-    '',
+    'clusters.seen && clusters.unreadable === 0',
+    'clusters.seen',
     'that is missing is told so only by a look that could be read in full',
   ),
   look(

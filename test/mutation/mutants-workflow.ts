@@ -10,14 +10,14 @@ const guards = mutantsOf('core/guards.ts', TESTS)
 export const WORKFLOW_MUTANTS: readonly Mutant[] = [
   converter(
     'what cannot be decoded stops nothing',
-    'return inner.fromPayload<T>(UNDECODABLE)',
+    'return inner.fromPayload<T>(undecodable)',
     `throw new Error('it cannot be decoded')`,
     'bytes that nothing can decode are counted, and the task does not fail',
   ),
   converter(
     'what cannot be decoded stops nothing',
-    `{ 'cannot be decoded': true }`,
-    '{ undecodable: true }',
+    'inner.toPayload(UNDECODABLE)',
+    'inner.toPayload({ undecodable: true })',
     'bytes that nothing can decode are counted, and the task does not fail',
   ),
   workflow(
@@ -125,7 +125,7 @@ export const WORKFLOW_MUTANTS: readonly Mutant[] = [
   ),
   perform(
     'a second look when unsure',
-    `unsureBefore: current.progress.phase === 'intended' && current.progress.unsure`,
+    'unsureBefore: unsure',
     'unsureBefore: false',
     'that failed may have launched: the next try is told so',
   ),

@@ -13,6 +13,7 @@ export type LaunchOutcome =
   | { kind: 'found'; jobId: number }
   | { kind: 'refused'; reason: string; exceptionName: string | null }
   | { kind: 'unsure'; reason: string; isForgotten: boolean }
+  | { kind: 'making' }
   | { kind: 'empty' }
 
 export interface LaunchOrder {
@@ -20,6 +21,7 @@ export interface LaunchOrder {
   name: string
   clusterName: string | null
   unsureBefore: boolean
+  waitsForMaking: boolean
 }
 
 export type ClusterLook =
@@ -27,7 +29,7 @@ export type ClusterLook =
   | { kind: 'absent'; seenAtMs: number }
   | { kind: 'busy' }
 
-const WITHOUT_JOBS: ReadonlySet<string> = new Set(['ClusterDoesNotExist', 'ClusterNotUpError'])
+const AT_REST: ReadonlySet<string> = new Set(['STOPPED', 'AUTOSTOPPING'])
 const FOLLOW_EVERY_MS = 2_000
 /** A launch may lie in some buffer for so long and come all the same: looks cannot see it there. */
 const LAUNCH_LATE_MAX_MS = 20_000
@@ -81,8 +83,9 @@ export class Activities {
       sky.active().find((each) => each.clusterName === clusterName && each.jobName === name),
     )
     if (request) return { kind: 'requested', requestId: request.id }
-    const exists = yield* sky.call(() => sky.clusters.byName.has(clusterName))
-    if (!exists) return { kind: 'empty' }
+    const status = yield* sky.call(() => sky.clusters.byName.get(clusterName)?.status)
+    if (status === undefined || AT_REST.has(status)) return { kind: 'empty' }
+    if (status !== 'UP') return this.#making()
     try {
       const jobs = yield* sky.call(() =>
         sky.clusters.jobsOn(clusterName).map(({ jobId, name: jobName }) => ({ jobId, jobName })),
@@ -90,20 +93,29 @@ export class Activities {
       const oldest = jobs.find((job) => job.jobName === name)
       return oldest ? { kind: 'found', jobId: oldest.jobId } : { kind: 'empty' }
     } catch (error) {
-      if (error instanceof SkyError && WITHOUT_JOBS.has(error.exceptionName ?? '')) return { kind: 'empty' }
+      const exceptionName = error instanceof SkyError ? error.exceptionName : null
+      if (exceptionName === 'ClusterDoesNotExist') return { kind: 'empty' }
+      if (exceptionName === 'ClusterNotUpError') return this.#making()
       throw error
     }
+  }
+
+  #making(): LaunchOutcome {
+    return { kind: this.#context.protections.waitForMaking ? 'making' : 'empty' }
   }
 
   *launch(order: LaunchOrder, attempt: Attempt): Steps<LaunchOutcome> {
     const { name, clusterName, how } = order
     if (this.#context.protections.lookBeforeLaunch) {
+      const isRepetition = order.unsureBefore || attempt.number > 1
+      const isClear = ({ kind }: LaunchOutcome): boolean =>
+        kind === 'empty' || (kind === 'making' && !(isRepetition && order.waitsForMaking))
       const before = yield* this.find(name, clusterName)
-      if (before.kind !== 'empty') return before
-      if (order.unsureBefore || attempt.number > 1) {
+      if (!isClear(before)) return before
+      if (isRepetition) {
         yield SETTLE_MS
         const again = yield* this.find(name, clusterName)
-        if (again.kind !== 'empty') return again
+        if (!isClear(again)) return again
       }
     }
     this.onPost(order, attempt)

@@ -94,6 +94,8 @@ export interface Protections {
   messageGuards: boolean
   revisionGuard: boolean
   settleAfterForgotten: boolean
+  /** A cluster in the making counts as a sign of a launch that SkyPilot forgot. */
+  waitForMaking: boolean
   messagesDrained: boolean
   stateCarriedWhole: boolean
   verdictKept: boolean
@@ -108,6 +110,7 @@ export const ALL_PROTECTIONS: Readonly<Protections> = {
   messageGuards: true,
   revisionGuard: true,
   settleAfterForgotten: true,
+  waitForMaking: true,
   messagesDrained: true,
   stateCarriedWhole: true,
   verdictKept: true,

@@ -1,3 +1,4 @@
+import { MAKING_MAX_MS } from '../../core/action.ts'
 import { parseClusterName, parseJobName } from '../../core/build-task.ts'
 import type { Attempt, Experiment, Stray, Verdict } from '../../core/experiment.ts'
 import { explain } from '../../core/explain.ts'
@@ -204,16 +205,22 @@ export class Invariants {
       this.#context.violated('I2', `${order.name} is launched again while a forgotten launch of it goes on`)
   }
 
-  /** I2: no second launch of one attempt is sent without two looks since the first that found nothing. */
+  /**
+   * I2: no second launch of one attempt is sent without two looks since the first that found nothing, and none beside
+   * a cluster in the making before that has gone on for longer than any launch.
+   */
   #looksBetween(name: string): void {
     const sentMs = this.#sent.get(name)
     this.#sent.set(name, this.#context.engine.nowMs)
     if (sentMs === undefined) return
-    const looks = this.#context.ledger
-      .of(name)
-      .filter(({ kind, text, atMs }) => kind === 'look' && text === 'empty' && atMs > sentMs)
-    if (looks.length < 2)
-      this.#context.violated('I2', `${name} is launched again after ${looks.length} looks`)
+    const looks = this.#context.ledger.of(name).filter(({ kind, atMs }) => kind === 'look' && atMs > sentMs)
+    // That the first was refused proves as much.
+    if (looks.some(({ text }) => text === 'refused')) return
+    const vain = looks.filter(({ text }) => text === 'empty' || text === 'making')
+    if (vain.length < 2) this.#context.violated('I2', `${name} is launched again after ${vain.length} looks`)
+    const making = looks.find(({ text }) => text === 'making')
+    if (making && looks.at(-1)?.text === 'making' && this.#context.engine.nowMs < making.atMs + MAKING_MAX_MS)
+      this.#context.violated('I2', `${name} is launched again while its cluster is being made`)
   }
 
   /** I14: what an experiment ends is its own, a managed job or one on a cluster. */
@@ -302,6 +309,7 @@ export class Invariants {
 
   /** No machine is left that nobody wants and somebody pays for. */
   #nothingLeft({ state }: Entity): void {
+    if (state.hold && !state.deleted) return
     const live = this.#jobs(state.id).filter(isLive)
     const isWanted = state.desired.state === 'RUNNING' && !state.deleted
     const kept = state.attempt?.progress.phase === 'active' && isWanted ? state.attempt.progress.jobId : null

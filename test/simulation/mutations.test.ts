@@ -17,6 +17,7 @@ const MUTATIONS: ReadonlyArray<
   ['messageGuards', ['I11'], { garbageMeanMs: 60_000 }],
   ['revisionGuard', ['I8'], { projectionAgain: 0.5 }],
   ['settleAfterForgotten', ['I2'], { serverKillMeanMs: 120_000, executorsSurvive: 1, slowLaunch: 1 }],
+  ['waitForMaking', ['I2'], { serverKillMeanMs: 60_000, executorsSurvive: 1, slowLaunch: 1 }],
   ['messagesDrained', ['I3'], {}],
   ['stateCarriedWhole', ['I2', 'I4', 'I7', 'I8', 'I1b'], {}],
   ['verdictKept', ['I7'], { lateVerdict: 0.5, jobFails: 0 }],

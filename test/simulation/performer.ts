@@ -59,7 +59,9 @@ export class Performer {
         : []
     const { error } = outcome
     const errorKind = error instanceof SkyError ? `SkyPilot.${error.kind}` : 'unknown'
-    const failed: Fact = { kind: 'actionFailed', action: action.kind, errorKind, reason: error.message, atMs }
+    const about = action.kind === 'cancel' ? { job: action.job } : {}
+    const { message: reason } = error
+    const failed: Fact = { kind: 'actionFailed', action: action.kind, errorKind, reason, ...about, atMs }
     return action.kind === 'launch'
       ? [{ kind: 'launchUnsure', reason: error.message, atMs }, failed]
       : [failed]
@@ -74,14 +76,16 @@ export class Performer {
     switch (action.kind) {
       case 'launch': {
         const unsureBefore = progress?.phase === 'intended' && progress.unsure
-        const order = { how: action.how, name: jobName, clusterName, unsureBefore }
+        const until = progress?.phase === 'intended' ? progress.makingUntilMs : undefined
+        const waitsForMaking = until === undefined || this.#context.engine.nowMs < until
+        const order = { how: action.how, name: jobName, clusterName, unsureBefore, waitsForMaking }
         return this.#learned(yield* this.#activities.launch(order, attempt))
       }
       case 'follow':
         return this.#learned(yield* this.#activities.follow(action.requestId))
       case 'abort':
         yield* this.#activities.abort(action.requestId)
-        return [{ kind: 'launchUnsure', reason: 'the launch was aborted', atMs: 0 }]
+        return [{ kind: 'abortAsked', atMs: 0 }]
       case 'look':
         return this.#learned(yield* this.#activities.find(jobName, clusterName))
       case 'cancel':
@@ -125,6 +129,8 @@ export class Performer {
         return [{ kind: 'launchRefused', reason: outcome.reason, exceptionName: outcome.exceptionName, atMs }]
       case 'unsure':
         return [{ kind: 'launchUnsure', reason: outcome.reason, isForgotten: outcome.isForgotten, atMs }]
+      case 'making':
+        return [{ kind: 'lookedMaking', atMs }]
       case 'empty': {
         const looked: Fact = { kind: 'lookedEmpty', atMs }
         return this.#context.protections.twoLooks ? [looked] : [looked, looked]

@@ -44,7 +44,7 @@ export class SkyPilot {
   readonly lives: JobLives
   readonly clusters: Clusters
   readonly requests = new Map<string, Request>()
-  /** Managed launches that are worked on, also those that no table shows any more. */
+  /** Launches that are worked on, also those that no table shows any more. */
   readonly #working = new Map<string, Request>()
   readonly #context: Context
   #jobIds = 0
@@ -112,7 +112,6 @@ export class SkyPilot {
     const takesMs = random.chance(faults.slowLaunch) ? random.int(10_000, 25_000) : random.int(3_000, 6_000)
     this.#working.set(request.id, request)
     engine.after(takesMs, () => {
-      this.#working.delete(request.id)
       if (request.isStopped) return
       if (isRefused) return request.fail(new SkyError('rejected', 'no such accelerator', 'ValueError'))
       request.jobId = this.addJob(jobName, false).jobId
@@ -131,6 +130,7 @@ export class SkyPilot {
   launchOnCluster(kind: 'launch' | 'exec', clusterName: string, jobName: string): string {
     note(this.#context, { kind: 'post', name: jobName, text: `${kind} on ${clusterName}` })
     const request = this.#open(kind, jobName, clusterName)
+    this.#working.set(request.id, request)
     this.clusters[kind](request, clusterName, jobName)
     return request.id
   }
@@ -181,15 +181,26 @@ export class SkyPilot {
     const forgotten = request ? undefined : this.#working.get(id)
     if (forgotten) forgotten.isAskedInVain = true
     if (!request) throw new SkyError('not-found', `request ${id} is not known`)
-    if (request.error) throw request.error
+    if (request.error) {
+      if (request.jobName !== null)
+        note(this.#context, { kind: 'look', name: request.jobName, text: 'refused' })
+      throw request.error
+    }
     if (request.state === 'cancelled') throw new SkyError('cancelled', `request ${id} was cancelled`)
     return request.state === 'done' ? { jobId: request.jobId } : undefined
   }
 
-  /** Is a launch under way that was asked after and denied? */
+  /**
+   * Is a launch under way that was asked after and denied? One on a cluster counts while it makes the cluster: that can
+   * be seen. Without its cluster it comes to nothing, and one that only waits for its turn there no look can show.
+   */
   isWorkingUnseen(jobName: string): boolean {
     return [...this.#working.values()].some(
-      (request) => request.jobName === jobName && request.isAskedInVain && !request.isStopped,
+      (request) =>
+        request.jobName === jobName &&
+        request.isAskedInVain &&
+        !request.isStopped &&
+        (request.clusterName === null || this.clusters.byName.get(request.clusterName)?.status === 'INIT'),
     )
   }
 
@@ -237,10 +248,12 @@ export class SkyPilot {
       error: null,
       isStopped: false,
       isAskedInVain: false,
-      end(): void {
+      end: (): void => {
+        this.#working.delete(request.id)
         if (request.state === 'active') request.state = 'done'
       },
-      fail(error: unknown): void {
+      fail: (error: unknown): void => {
+        this.#working.delete(request.id)
         if (!(error instanceof SkyError)) throw error
         request.error = error
         if (request.state === 'active') request.state = 'failed'

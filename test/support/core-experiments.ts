@@ -50,10 +50,12 @@ export function coreExperiments(db: Pool): CoreExperiments {
     },
     experiments: {
       async start(given) {
+        if (states.has(given.id)) return false
         const atMs = Date.now()
         const value = { state: given.desiredState, actor: given.actor }
         const [state] = accept(born({ ...given, atMs }), { kind: 'setDesiredState', value }, atMs)
         await keep(state)
+        return true
       },
       setDesiredState: (id, state, by) => wish(id, 'setDesiredState', { state, ...by }),
       setFlags: (id, flags, by) => wish(id, 'setFlags', { flags, ...by }),

@@ -95,6 +95,23 @@ export class TestDesk {
     return JSON.parse(readFileSync(join(this.home, 'desk', 'pids.json'), 'utf8')) as Pid[]
   }
 
+  /** Stops a process and its children where they are, so that nobody starts them again; gives how to let them go on. */
+  freeze(name: string): () => void {
+    const found = this.pids().find((each) => each.name === name)
+    if (!found) throw new Error(`${name} does not run`)
+    // What a frozen database has accepted already would go on with its backends.
+    const all = [found.pid, ...childrenOf(found.pid)]
+    for (const pid of all) process.kill(pid, 'SIGSTOP')
+    return () => {
+      for (const pid of all.splice(0)) if (isAlive(pid)) process.kill(pid, 'SIGCONT')
+    }
+  }
+
+  /** The process that keeps the others; frozen it starts nothing again. */
+  get mainPid(): number {
+    return this.#main?.pid ?? 0
+  }
+
   kill(name: string): void {
     const found = this.pids().find((each) => each.name === name)
     if (!found) throw new Error(`${name} does not run`)
@@ -127,11 +144,17 @@ export class TestDesk {
     rmSync(this.home, { recursive: true, force: true, maxRetries: 5 })
   }
 
+  get temporalAddress(): string {
+    return `127.0.0.1:${this.#env['SKYDECK_TEMPORAL_PORT']}`
+  }
+
   async temporal(): Promise<Client> {
-    const connection = await Connection.connect({
-      address: `127.0.0.1:${this.#env['SKYDECK_TEMPORAL_PORT']}`,
-    })
-    return new Client({ connection })
+    return new Client({ connection: await Connection.connect({ address: this.temporalAddress }) })
+  }
+
+  get databaseUrl(): string {
+    const password = readFileSync(join(this.home, 'desk', 'postgres-password'), 'utf8').trim()
+    return `postgres://skydeck:${password}@127.0.0.1:${this.#env['SKYDECK_POSTGRES_PORT']}/skydeck`
   }
 
   /** What the processes said that someone should look at, for a test that failed. */
@@ -216,6 +239,13 @@ function isAlive(pid: number): boolean {
     return false
   }
 }
+
+const childrenOf = (parent: number): number[] =>
+  execFileSync('ps', ['-eo', 'pid=,ppid='], { encoding: 'utf8' })
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/).map(Number))
+    .filter(([, ppid]) => ppid === parent)
+    .map(([pid = 0]) => pid)
 
 /** Living processes whose command line holds this text. */
 export function processesWith(text: string): number[] {

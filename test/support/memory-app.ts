@@ -5,7 +5,7 @@ import type { Receipt } from '../../core/receipt.ts'
 import type { Experiments } from '../../sdk/experiments.ts'
 import { createSkyPilot } from '../../skypilot/client.ts'
 
-interface MemoryOptions {
+export interface MemoryOptions {
   fail?: Error
   /** A real database in place of the empty one. */
   db?: Pool
@@ -21,7 +21,7 @@ export function memoryApp(options: MemoryOptions = {}): ReturnType<typeof create
   const refused = (): Promise<Receipt> => Promise.resolve({ accepted: false, reason: 'nothing is here' })
   const done = (): Promise<void> => Promise.resolve()
   const experiments: Experiments = {
-    start: done,
+    start: () => Promise.resolve(true),
     setDesiredState: refused,
     setFlags: refused,
     edit: refused,

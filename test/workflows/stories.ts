@@ -152,6 +152,22 @@ export const STORIES: Readonly<Record<string, Story>> = {
       await expect.poll(async () => (await scene.state()).desired.generation, POLL).toBeGreaterThan(100)
     },
   },
+  // The tables cannot be written within the workflow task, and are by an activity of its own.
+  'tables-away': {
+    command: sleeping,
+    starts: true,
+    tell: async (scene) => {
+      await until(scene, 'running')
+      const thaw = scene.desk.freeze('postgres')
+      try {
+        await scene.handle.signal('setDesiredState', 'STOPPED')
+        await expect.poll(async () => (await scene.state()).attempt?.progress.phase, POLL).toBe('ended')
+      } finally {
+        thaw()
+      }
+      await until(scene, 'stopped')
+    },
+  },
   watched: { command: sleeping, starts: true, tell: (scene) => until(scene, 'running') },
   'unknown-status': {
     command: sleeping,

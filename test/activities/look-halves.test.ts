@@ -1,0 +1,73 @@
+import { MockActivityEnvironment } from '@temporalio/testing'
+import type { Pool } from 'pg'
+import { expect, test } from 'vitest'
+import { FleetView } from '../../activities/fleet-view.ts'
+import { look } from '../../activities/look.ts'
+import type { SkyPilot } from '../../skypilot/client.ts'
+import { SkyPilotError } from '../../skypilot/errors.ts'
+
+type Looked = Awaited<ReturnType<typeof look>>
+
+const away = (): Promise<never> => Promise.reject(new SkyPilotError('unreachable', 'connection refused'))
+const job = {
+  jobId: 7,
+  jobName: 'exp-1.1.1',
+  status: 'RUNNING',
+  scheduleState: 'ALIVE',
+  recoveryCount: 0,
+  submittedAtMs: 1,
+  startAtMs: 1,
+  endAtMs: null,
+  failureReason: null,
+  details: null,
+}
+const cluster = { name: 'exp-2', status: 'UP', statusReason: null, launchedAtMs: 1, autostopMinutes: null }
+const queue = () => Promise.resolve({ jobs: [job], unreadable: 0 })
+const status = () => Promise.resolve({ clusters: [cluster], unreadable: 0 })
+
+/** A look without tables, at a SkyPilot of which only these two answers matter. */
+function lookAt(answers: { queue: () => Promise<unknown>; status: () => Promise<unknown> }) {
+  const skypilot = { jobs: { queue: answers.queue }, clusters: { status: answers.status } }
+  const db = { query: () => Promise.reject(new Error('no tables')) }
+  const deps = {
+    skypilot: skypilot as unknown as SkyPilot,
+    db: db as unknown as Pool,
+    log: () => undefined,
+  }
+  return new MockActivityEnvironment().run<[], Looked, () => Promise<Looked>>(() =>
+    look(deps, new FleetView(), { isAudit: false, startedAtMs: 1_000 }),
+  )
+}
+
+const told = ({ news }: Looked) => [...news].map(([id, facts]) => [id, facts.map(({ kind }) => kind).join()])
+
+test('row 39: without the tables all that lives is seen and told all the same', async () => {
+  const seen = await lookAt({ queue, status })
+  expect(told(seen)).toEqual([
+    [1, 'observed'],
+    [2, 'clusterSeen'],
+  ])
+  expect(seen.error).toBeNull()
+})
+
+test('when the managed jobs cannot be seen the clusters are, and the look says what is missing', async () => {
+  const seen = await lookAt({ queue: away, status })
+  expect(told(seen)).toEqual([[2, 'clusterSeen']])
+  expect(seen.error).toBe('the jobs could not be seen: connection refused')
+})
+
+test('when the clusters cannot be seen the managed jobs are', async () => {
+  const seen = await lookAt({ queue, status: away })
+  expect(told(seen)).toEqual([[1, 'observed']])
+  expect(seen.error).toBe('the clusters could not be seen: connection refused')
+})
+
+test('when neither can be seen it is no look', async () => {
+  await expect(lookAt({ queue: away, status: away })).rejects.toThrow('connection refused')
+})
+
+test('row 24: of a list with rows that cannot be read nothing is concluded from absence', async () => {
+  const seen = await lookAt({ queue, status: () => Promise.resolve({ clusters: [], unreadable: 1 }) })
+  expect(told(seen)).toEqual([[1, 'observed']])
+  expect(seen.error).toBe('1 of the clusters could not be read')
+})
