@@ -15,6 +15,13 @@ type Job = Parameters<ReturnType<typeof createCancels>['cancelJob']>[0]
 const cancel = (job: Job) => bench.run(() => createCancels(bench.sky).cancelJob(job))
 const isOver = (job: Job) => bench.run(() => createCancels(bench.sky).isJobOver(job))
 
+async function launched(name: string): Promise<number> {
+  const request = await bench.sky.jobs.launch({ name, task: 'run: sleep 600' })
+  const [jobId] = (await request.result()).jobIds
+  if (jobId === undefined) throw new Error('it made no job')
+  return jobId
+}
+
 async function onCluster(clusterName: string): Promise<Job> {
   const task = JSON.stringify({ name: 'exp-1.1.1', run: 'sleep 600' })
   const request = await bench.sky.clusters.launch({ name: clusterName, task })
@@ -28,8 +35,8 @@ const statusOn = async ({ jobId, clusterName }: Job) =>
 
 describe('a job is cancelled', () => {
   test('by its id: another of the same name is left alone', async () => {
-    const ours = await bench.server.launch('sleep 600', {}, 'exp-1.1.1')
-    const other = await bench.server.launch('sleep 600', {}, 'exp-1.1.1')
+    const other = await launched('exp-1.1.1')
+    const ours = await launched('exp-1.1.1')
     await bench.server.until(other, 'RUNNING')
     await cancel({ jobId: ours, clusterName: null })
     await bench.server.until(ours, 'CANCELLED')
@@ -37,8 +44,8 @@ describe('a job is cancelled', () => {
   })
 
   test('by its id on a cluster: the other jobs of the cluster are left alone', async () => {
-    const ours = await onCluster('exp-1')
     const other = await onCluster('exp-1')
+    const ours = await onCluster('exp-1')
     await expect.poll(() => statusOn(other)).toBe('RUNNING')
     await cancel(ours)
     await expect.poll(() => statusOn(ours)).toBe('CANCELLED')

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { createFindLaunch } from '../../activities/find-launch.ts'
+import { createFindLaunch, type FindLaunch } from '../../activities/find-launch.ts'
 import { createLaunches, type LaunchOrder } from '../../activities/launch.ts'
 import { createLaunchGate } from '../../activities/launch-gate.ts'
 import { buildTask, taskYaml } from '../../core/build-task.ts'
@@ -19,10 +19,10 @@ afterAll(() => bench.server.dispose())
 
 const OFF: Fence = { mode: 'off', url: '', token: '' }
 
-const launches = (fence = OFF) =>
+const launches = (fence = OFF, find = createFindLaunch(bench.sky)) =>
   createLaunches({
     skypilot: bench.sky,
-    find: createFindLaunch(bench.sky),
+    find,
     gate: createLaunchGate(bench.sky, 10),
     fenceOf: () => fence,
     askForLook: () => Promise.resolve(),
@@ -89,22 +89,33 @@ describe('before a launch', () => {
   })
 })
 
+/** Lets a launch come through that nobody knew of, after the first look for it, in the pause before the second. */
+async function shownInThePause(order: LaunchOrder, attempt: number) {
+  const looked = Promise.withResolvers<void>()
+  const find: FindLaunch = async (launch) => {
+    const found = await createFindLaunch(bench.sky)(launch)
+    looked.resolve()
+    return found
+  }
+  const outcome = bench.run(() => launches(OFF, find).requestLaunch(order), { attempt })
+  await looked.promise
+  await sleep(500)
+  const { jobIds } = await (await bench.sky.jobs.launch({ name: order.name, task: taskOf(order) })).result()
+  return { outcome: await outcome, jobId: jobIds[0] }
+}
+
 describe.concurrent('a launch that may have been made', () => {
   test('is looked for twice, with a pause in which it can show itself', async () => {
     const order = orderOf(5, { unsureBefore: true })
-    const outcome = bench.run(() => launches().requestLaunch(order))
-    await sleep(1_500)
-    const { jobIds } = await (await bench.sky.jobs.launch({ name: order.name, task: taskOf(order) })).result()
-    expect(await outcome).toEqual({ kind: 'found', jobId: jobIds[0] })
+    const { outcome, jobId } = await shownInThePause(order, 1)
+    expect(outcome).toEqual({ kind: 'found', jobId })
     expect(await bench.submitted(order.name)).toBe(1)
   })
 
   test('is looked for twice when Temporal tries again, too', async () => {
     const order = orderOf(6)
-    const outcome = bench.run(() => launches().requestLaunch(order), { attempt: 2 })
-    await sleep(1_500)
-    const { jobIds } = await (await bench.sky.jobs.launch({ name: order.name, task: taskOf(order) })).result()
-    expect(await outcome).toEqual({ kind: 'found', jobId: jobIds[0] })
+    const { outcome, jobId } = await shownInThePause(order, 2)
+    expect(outcome).toEqual({ kind: 'found', jobId })
     expect(await bench.submitted(order.name)).toBe(1)
   })
 
@@ -134,7 +145,7 @@ test('the first that a job does is to ask at the fence', async () => {
     launches().followLaunch({ requestId: outcome.requestId, clusterName: null }),
   )
   if (found.kind !== 'found') throw new Error(`it was ${found.kind}`)
-  const { failure_reason: reason } = await bench.server.until(found.jobId, 'FAILED')
+  const { failure_reason: reason } = await bench.server.until(found.jobId, 'FAILED', 10_000)
   expect(reason).toContain(`exit code ${FENCED_EXIT_CODE}`)
 })
 
