@@ -2,4 +2,8 @@
 // time is no memory of a workflow, but would be taken for it.
 const EVERY_MS = 1_000
 
-setInterval(() => globalThis.gc?.(), EVERY_MS).unref()
+// The kind that also hands pages back to the machine.
+setInterval(
+  () => globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' }),
+  EVERY_MS,
+).unref()

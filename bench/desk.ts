@@ -64,6 +64,7 @@ export class Desk {
   readonly #count = { worker: 0, bare: 0 }
   /** The heap is as large as the program itself gives its worker. */
   readonly #nodeArgs = ['--max-old-space-size=512']
+  readonly #nodeEnv: Record<string, string> = {}
   readonly skypilot: CountingSkyPilot
   #parts: { addresses: Addresses; settings: Settings; url: string; temporal: Client } | undefined
 
@@ -90,7 +91,11 @@ export class Desk {
     bareWorkers = 0,
     tidyWorkers = false,
   }: DeskOptions): Promise<void> {
-    if (tidyWorkers) this.#nodeArgs.push('--expose-gc', '--import', COLLECT_GARBAGE)
+    if (tidyWorkers) {
+      this.#nodeArgs.push('--expose-gc', '--import', COLLECT_GARBAGE)
+      // Otherwise each thread keeps a store of its own of what was freed.
+      this.#nodeEnv['MALLOC_ARENA_MAX'] = '1'
+    }
     // Postgres runs as a user of its own where we are root, and must be able to walk through.
     chmodSync(this.home, 0o755)
     const ports = await freePorts(4)
@@ -169,7 +174,12 @@ export class Desk {
     this.#count[part] = number
     const name = number === 1 ? part : `${part}-${number}`
     const all = [...this.#nodeArgs, ...args]
-    await this.#supervisor.start({ name, command: process.execPath, args: all, env })
+    await this.#supervisor.start({
+      name,
+      command: process.execPath,
+      args: all,
+      env: { ...env, ...this.#nodeEnv },
+    })
     await this.untilPolling(part)
   }
 

@@ -33,24 +33,23 @@ export interface Created {
   from?: number
   desiredState?: DesiredState
   actor?: string
+  /** How many requests are under way at once. */
+  atOnce?: number
 }
 
 /** Creates experiments as people do, over HTTP. Returns them in the order of their names. */
 export async function create(desk: Desk, given: Created): Promise<ExperimentInfo[]> {
-  const { prefix, count, from = 0, desiredState = 'STOPPED', actor = 'bench' } = given
+  const { prefix, count, from = 0, desiredState = 'STOPPED', actor = 'bench', atOnce } = given
   const sdk = desk.client(actor)
   const made: ExperimentInfo[] = []
-  await forEachOf(range(count), async (index) => {
+  const createOne = async (index: number): Promise<void> => {
     const name = `${prefix}-${from + index}`
+    const flags = { seed: index, lr: 0.001 }
     made[index] = await insistently(() =>
-      sdk.create({
-        name,
-        command: 'python train.py {flags}',
-        flags: { seed: index, lr: 0.001 },
-        desiredState,
-      }),
+      sdk.create({ name, command: 'python train.py {flags}', flags, desiredState }),
     )
-  })
+  }
+  await forEachOf(range(count), createOne, atOnce)
   return made
 }
 

@@ -8,6 +8,15 @@ import { until } from './until.ts'
 
 const SWEPT_WITHIN_MS = 120_000
 
+/**
+ * So many experiments run at most, and all beyond them rest: to launch ten thousand one after the other would take
+ * hours, and the look-out is asked about live jobs only.
+ */
+export const RUNNING_MAX = 1_000
+
+/** More requests at once do not make creating faster: then the machine is busy. */
+const RESTING_AT_ONCE = 40
+
 /** A desk full of experiments that run and change nothing, which is what a large desk is most of the time. */
 export class Fleet {
   readonly desk: Desk
@@ -25,17 +34,31 @@ export class Fleet {
     return new Fleet(await Desk.start({ pollIntervalMs, bareWorkers: 1 }), pollIntervalMs, say)
   }
 
-  /** Creates experiments that are wanted RUNNING until there are `count`, and waits until all run and all is quiet. */
+  /** Creates experiments until there are `count`, and waits until those that are to run do and all is quiet. */
   async growTo(count: number): Promise<void> {
     const from = this.experiments.length
     if (count <= from) return
     const startedAtMs = performance.now()
-    const given = { prefix: 'fleet', count: count - from, from, desiredState: 'RUNNING' } as const
-    this.experiments.push(...(await create(this.desk, given)))
-    await untilIn(this.desk, 'running', count)
+    await this.#add(Math.min(count, RUNNING_MAX), 'RUNNING')
+    await this.#add(count, 'STOPPED')
+    await untilIn(this.desk, 'running', this.running)
+    await untilIn(this.desk, 'idle', count - this.running)
     await this.sweeps(3)
     const tookS = (performance.now() - startedAtMs) / 1_000
-    this.#say(`  ${count} experiments run; the last ${count - from} took ${Math.round(tookS)} s`)
+    const counts = `${this.running} experiments run, ${count - this.running} rest`
+    this.#say(`  ${counts}; the last ${count - from} took ${Math.round(tookS)} s`)
+  }
+
+  async #add(upTo: number, desiredState: 'RUNNING' | 'STOPPED'): Promise<void> {
+    const from = this.experiments.length
+    if (upTo <= from) return
+    const given = { prefix: 'fleet', count: upTo - from, from, desiredState, atOnce: RESTING_AT_ONCE }
+    this.experiments.push(...(await create(this.desk, given)))
+  }
+
+  /** How many of the experiments run; they are the first ones. */
+  get running(): number {
+    return Math.min(this.experiments.length, RUNNING_MAX)
   }
 
   get workflowIds(): string[] {

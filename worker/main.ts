@@ -25,7 +25,7 @@ const LAUNCHES_MAX = 4
 const QUICK_ACTIVITIES_MAX = 500
 
 /** A cached workflow saves a replay of its short history; most experiments rest most of the time. */
-const CACHED_WORKFLOWS_MAX = 500
+const CACHED_WORKFLOWS_MAX = 1_000
 
 /** So long does a workflow wait for the worker that has it in its cache; then any other takes it. An honest one comes in ms. */
 const STICKY_MS = 1_000

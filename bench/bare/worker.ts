@@ -9,7 +9,7 @@ const { values } = parseArgs({
     'task-queue': { type: 'string', default: 'bare' },
     bundle: { type: 'string' },
     /** How many workflows it keeps: as many as SkyDeck's worker. */
-    cached: { type: 'string', default: '500' },
+    cached: { type: 'string', default: '1000' },
   },
 })
 if (values.bundle === undefined) throw new Error('--bundle is needed: the file with the bundled workflows')

@@ -7,10 +7,10 @@ import { type Pair, slope } from '../report.ts'
 import { noteMachine, type Scenario } from '../scenario.ts'
 
 /** The first ones bring in code and buffers, which are no part of the slope. */
-const WARM_UP = 50
+const WARM_UP = 100
 
-/** A worker keeps 500 workflows at most, so fewer are created in each round. */
-const CACHED_MAX = 450
+/** A worker keeps 1,000 workflows at most, so fewer are created in each round. */
+const CACHED_MAX = 900
 const STEP = 100
 
 /** A worker's memory rises between two collections. The lowest of some looks is nearest to what is kept. */

@@ -21,11 +21,12 @@ export const idleHistory: Scenario = {
     await fleet.untilQuiet()
     const note = noteMachine()
     const perPoll = await eventsPerPoll(fleet.desk)
-    const before = await historyLengths(fleet.desk, fleet.workflowIds)
+    const running = fleet.workflowIds.slice(0, fleet.running)
+    const before = await historyLengths(fleet.desk, running)
     const startedAtMs = performance.now()
     await sleep(bench.watchMs)
     const days = (performance.now() - startedAtMs) / DAY_MS
-    const after = await historyLengths(fleet.desk, fleet.workflowIds)
+    const after = await historyLengths(fleet.desk, running)
     const events = after.reduce((sum, length, index) => sum + length - (before[index] ?? 0), 0)
     const baseline = perPoll * (DAY_MS / POLL_EVERY_MS)
     const described = {
@@ -33,7 +34,7 @@ export const idleHistory: Scenario = {
       what: 'events of a resting experiment a day',
       unit: 'events',
       against: 'a bare workflow that polls every 30 s',
-      n: fleet.experiments.length,
+      n: running.length,
       goal: 'at most 1 (0)',
       more: {
         'events seen': events,

@@ -28,7 +28,7 @@ export const signals: Scenario = {
     await fleet.growTo(bench.n)
     await fleet.untilQuiet()
     const results: Result[] = []
-    for (const k of new Set([0, 1, 10, Math.max(1, Math.round(bench.n / 100))])) {
+    for (const k of new Set([0, 1, 10, Math.max(1, Math.round(fleet.running / 100))])) {
       const note = noteMachine()
       const { told, others } = await tell(fleet, k)
       bench.say(`  ${k} changed: ${told} messages to them, ${others} events of others`)

@@ -9,7 +9,7 @@ import type { Part } from '../desk.ts'
 import { range } from '../experiments.ts'
 import type { Fleet } from '../fleet.ts'
 import { median, type Pair, type Result } from '../report.ts'
-import { type Bench, noteMachine, type Scenario } from '../scenario.ts'
+import { noteMachine, type Scenario } from '../scenario.ts'
 import { countStatements, type Statements } from '../statement-log.ts'
 import { aboveRest, type Usage, watchUsage } from '../usage.ts'
 
@@ -46,7 +46,7 @@ export const sweepCost: Scenario = {
     const changed = await statementsOf(fleet)
     flips.perListing = 0
     await flips.restore()
-    return describe(bench, flips.changed, rounds, { quiet, changed }, note)
+    return describe(fleet.running, flips.changed, rounds, { quiet, changed }, note)
   },
 }
 
@@ -73,7 +73,7 @@ class Flips {
 
   constructor(fleet: Fleet) {
     this.#fleet = fleet
-    this.changed = Math.max(1, Math.round(fleet.experiments.length * CHANGED))
+    this.changed = Math.max(1, Math.round(fleet.running * CHANGED))
     fleet.desk.skypilot.onListed = () => this.#flip(this.perListing)
   }
 
@@ -153,13 +153,12 @@ async function statementsOf(fleet: Fleet): Promise<Statements> {
 }
 
 function describe(
-  bench: Bench,
+  n: number,
   changed: number,
   rounds: readonly Round[],
   sql: { quiet: Statements; changed: Statements },
   note: ReturnType<typeof noteMachine>,
 ): Result[] {
-  const n = bench.n
   const middle = (of: (round: Round) => number): number => median(rounds.map(of))
   const pair = (value: (round: Round) => number, baseline: (round: Round) => number): Pair[] =>
     rounds.map((round) => ({ value: value(round), baseline: baseline(round) }))

@@ -51,9 +51,10 @@ export const upstreamRate: Scenario = {
         n: size,
         goal: 'equal within 5 %; at most 12 /min when it looks every 10 s',
         more: {
+          'of them run, and the others rest': fleet.running,
           'looks every s': fleet.pollIntervalMs / 1_000,
           'requests each look': first?.perRound ?? 0,
-          'bytes each look and experiment': (first?.bytesPerRound ?? 0) / size,
+          'bytes each look and running experiment': (first?.bytesPerRound ?? 0) / fleet.running,
           'CPU of the whole desk % of one core': (used.cpuMs / used.tookMs) * 100,
           paths,
         },
