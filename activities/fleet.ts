@@ -6,7 +6,7 @@ import { isRecord } from '../core/spec.ts'
 import type { SkyPilot } from '../skypilot/client.ts'
 import { touchSource } from '../store/sources.ts'
 import { FLEET_WORKFLOW_ID, observe, workflowIdOf } from '../workflows/definitions.ts'
-import { catchUp } from './catch-up.ts'
+import { CatchingUp, type Noted } from './catching-up.ts'
 import type { Clock } from './clock.ts'
 import { FleetView } from './fleet-view.ts'
 import { look } from './look.ts'
@@ -103,48 +103,10 @@ async function pause({ pollIntervalMs, onLookAsked }: FleetDeps, isQuiet: boolea
   }
 }
 
-/** What the tables were told last. Temporal keeps it with the heartbeats, for whoever looks next. */
-interface Noted {
-  atMs: number | null
-  /** They are known to be behind, and were not brought up yet. */
-  isLost: boolean
-}
-
 function notedBefore(): Noted {
   const known: unknown = activityInfo().heartbeatDetails
   const atMs = isRecord(known) && typeof known['atMs'] === 'number' ? known['atMs'] : null
   return { atMs, isLost: isRecord(known) && known['isLost'] === true }
-}
-
-/** Brings tables up that were put back, beside the looking, which goes on meanwhile. */
-class CatchingUp {
-  readonly #deps: FleetDeps
-  readonly #noted: Noted
-  #isUnderWay = false
-  #isNews = false
-
-  constructor(deps: FleetDeps, noted: Noted) {
-    this.#deps = deps
-    this.#noted = noted
-  }
-
-  /** Begins where it is needed. Tells once that the tables were behind and are brought up. */
-  isDoneNow(): boolean {
-    if (this.#noted.isLost && !this.#isUnderWay) void this.#run()
-    const isNews = this.#isNews
-    this.#isNews = false
-    return isNews
-  }
-
-  async #run(): Promise<void> {
-    this.#isUnderWay = true
-    await quietly(this.#deps, 'bringing tables up that were put back', async () => {
-      await catchUp(this.#deps)
-      this.#noted.isLost = false
-      this.#isNews = true
-    })
-    this.#isUnderWay = false
-  }
 }
 
 type LookDeps = Parameters<typeof look>[0]
