@@ -10,7 +10,8 @@ import { withSkyPilot } from './with-skypilot.ts'
 
 /** What came of a launch, as far as SkyPilot lets us know. */
 export type LaunchOutcome =
-  | { kind: 'requested'; requestId: string }
+  /** `isFenced`: absent where an earlier launch was found under way. */
+  | { kind: 'requested'; requestId: string; isFenced?: boolean }
   | { kind: 'found'; jobId: number }
   | { kind: 'refused'; reason: string; exceptionName: string | null }
   | { kind: 'unsure'; reason: string; isForgotten: boolean }
@@ -70,7 +71,11 @@ export function createLaunches({ skypilot, find, gate, fenceOf, askForLook }: La
   /** A refusal of the call itself is an answer: nothing was launched. */
   async function submitted(order: LaunchOrder): Promise<LaunchOutcome> {
     try {
-      return { kind: 'requested', requestId: await submit(order) }
+      return {
+        kind: 'requested',
+        requestId: await submit(order),
+        isFenced: fenceOf(order.identity).mode !== 'off',
+      }
     } catch (error) {
       if (!(error instanceof SkyPilotError) || (error.kind !== 'rejected' && error.kind !== 'invalid'))
         throw error

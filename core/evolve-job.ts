@@ -165,7 +165,7 @@ function viewOf(before: JobView, seen: Observation): JobView {
 
 function follow(state: Experiment, attempt: Attempt, active: Active, seen: Observation): Experiment {
   if (seen.seenAtMs < active.job.seenAtMs) return state
-  const news = verdictOf(seen)
+  const news = verdictOf(seen, attempt)
   const verdict = active.verdict ?? (news && closed(state, attempt, news))
   const progress: Active = { ...active, job: viewOf(active.job, seen), verdict }
   const refreshed = refresh(calm(state), attempt, progress)
@@ -176,7 +176,7 @@ function follow(state: Experiment, attempt: Attempt, active: Active, seen: Obser
   return log(refreshed, seen.seenAtMs, 'observed', `job ${seen.jobId}: ${active.job.status} → ${seen.status}`)
 }
 
-function verdictOf(seen: Observation): Verdict | null {
+function verdictOf(seen: Observation, { isFenced = true }: Attempt): Verdict | null {
   const ending = endingOf(seen.status)
   if (!ending) return null
   const exitCode = exitCodeIn(seen.status, seen.failureReason)
@@ -187,7 +187,8 @@ function verdictOf(seen: Observation): Verdict | null {
     reason: seen.failureReason,
     atMs: seen.endedAtMs ?? seen.seenAtMs,
   }
-  return exitCode === FENCED_EXIT_CODE && seen.status === 'FAILED' ? fencedOff(verdict) : verdict
+  const isFencedOff = isFenced && exitCode === FENCED_EXIT_CODE && seen.status === 'FAILED'
+  return isFencedOff ? fencedOff(verdict) : verdict
 }
 
 /** It left at the fence, before the person's code: another job of the attempt runs, and is taken up when it is seen. */

@@ -43,13 +43,18 @@ export function intend(state: Experiment, atMs: number): Experiment {
   return log(calm(ready), atMs, 'launch-intended', `launching as ${name}`)
 }
 
-export function launchRequested(state: Experiment, requestId: string, atMs: number): Experiment {
-  if (state.attempt?.progress.phase !== 'intended') return state
-  const { abortAskedAtMs } = state.attempt.progress
+export function launchRequested(
+  state: Experiment,
+  fact: Extract<Fact, { kind: 'launchRequested' }>,
+): Experiment {
+  const { attempt } = state
+  if (attempt?.progress.phase !== 'intended') return state
+  const { requestId, isFenced, atMs } = fact
+  const { abortAskedAtMs } = attempt.progress
   const text = `SkyPilot took the launch as request ${requestId}`
   const aborting = abortAskedAtMs === undefined ? {} : { abortAskedAtMs }
   return step(
-    state,
+    isFenced === undefined ? state : { ...state, attempt: { ...attempt, isFenced } },
     { atMs, kind: 'launch-requested', text },
     { phase: 'requested', requestId, sinceMs: atMs, ...aborting },
   )

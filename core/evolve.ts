@@ -32,7 +32,7 @@ type Taker<K extends Fact['kind']> = (state: Experiment, fact: FactOf[K]) => Exp
 /** How each kind of fact is taken in. */
 const TAKERS: { readonly [K in Fact['kind']]: Taker<K> } = {
   launchIntended: (state, fact) => intend(state, fact.atMs),
-  launchRequested: (state, fact) => launchRequested(state, fact.requestId, fact.atMs),
+  launchRequested,
   launchUnsure,
   abortAsked,
   launchRefused,

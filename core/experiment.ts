@@ -106,6 +106,8 @@ export interface Attempt {
   specRevision: number
   command: string
   createdAtMs: number
+  /** False: its job does not ask at the fence, so whatever its exit code is, it is the person's. */
+  isFenced?: boolean
   progress: Progress
   /** The experiment's `revision` when this last changed: what the projection has not seen yet is sent again. */
   changedAt: number

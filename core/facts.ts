@@ -32,7 +32,8 @@ export interface ClusterObservation {
 /** Something learned about the world. Carries all that is needed to believe it. */
 export type Fact =
   | { kind: 'launchIntended'; atMs: number }
-  | { kind: 'launchRequested'; requestId: string; atMs: number }
+  /** `isFenced`: whether its job asks at the fence; absent where that is not known. */
+  | { kind: 'launchRequested'; requestId: string; isFenced?: boolean; atMs: number }
   /** `isForgotten`: SkyPilot does not know the request any more, and may work on it all the same. */
   | { kind: 'launchUnsure'; reason: string; isForgotten?: boolean; atMs: number }
   /**

@@ -218,7 +218,7 @@ function learned(outcome: LaunchOutcome): Fact[] {
   const atMs = Date.now()
   switch (outcome.kind) {
     case 'requested':
-      return [{ kind: 'launchRequested', requestId: outcome.requestId, atMs }]
+      return [{ ...outcome, kind: 'launchRequested', atMs }]
     case 'found':
       return [{ kind: 'jobFound', jobId: outcome.jobId, atMs }]
     case 'refused':

@@ -260,6 +260,22 @@ test('a job that left at the fence is no verdict on the code, is not followed by
   })
 })
 
+test('where no job asks at the fence, its exit code is one like any other', () => {
+  const unfenced = after(
+    want(fresh(), 'RUNNING'),
+    intended,
+    { kind: 'launchRequested', requestId: 'r', isFenced: false, atMs: T },
+    found(),
+    seen(7, 'FAILED', {
+      scheduleState: 'DONE',
+      failureReason: 'Job exited with exit code 86 (user program failure)',
+    }),
+  )
+  expect(unfenced.attempt?.progress).toMatchObject({
+    verdict: { status: 'FAILED', blame: 'code', exitCode: 86 },
+  })
+})
+
 test('row 19: the end of a foreign job that was adopted does not make it a second attempt', () => {
   const adopted = after(
     want(fresh(), 'RUNNING'),
