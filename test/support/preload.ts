@@ -1,13 +1,14 @@
 // Loaded by NODE_OPTIONS into the processes of a desk, to do to worker and console from inside what no test can do from
 // outside. What is wanted stands in files of the folder TEST_PRELOAD:
 // - `clock`: so many ms the clock of the machine seems to have jumped
-// - `cache`: so many workflows the worker keeps, and garbage is collected every second, so that memory can be compared
+// - `cache`: so many workflows the worker keeps; every second each of its threads collects its garbage and writes into
+//   `heap-<thread>` how many bytes it keeps, and the first into `workflows` how many workflows there are
 // - `kill`: at which activation of a workflow the worker dies, as `before signalWorkflow` or `after resolveActivity`
-import { readFileSync, rmSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setFlagsFromString } from 'node:v8'
+import { getHeapStatistics, setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { isMainThread, Worker } from 'node:worker_threads'
+import { isMainThread, threadId, Worker } from 'node:worker_threads'
 
 // oxlint-disable-next-line node/no-process-env -- what is loaded before everything else has no other way in
 const folder = process.env['TEST_PRELOAD'] ?? ''
@@ -76,12 +77,24 @@ async function keepFew(maxCachedWorkflows: number): Promise<void> {
   const { Worker: Tasks } = await import('@temporalio/worker')
   const create = Tasks.create.bind(Tasks)
   Tasks.create = (given) => create(given.workflowBundle ? { ...given, maxCachedWorkflows } : given)
+  const { prototype } = Worker
+  const post = Reflect.get(prototype, 'postMessage')
+  let count = 0
+  prototype.postMessage = function (message: Message, ...rest) {
+    if (message.input?.type === 'create-workflow') count += 1
+    if (message.input?.type === 'dispose-workflow') count -= 1
+    Reflect.apply(post, this, [message, ...rest])
+  }
+  setInterval(() => writeFileSync(join(folder, 'workflows'), String(count)), 1_000).unref()
 }
 
 function collectGarbage(): void {
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('gc') as () => void
-  setInterval(() => collect(), 1_000).unref()
+  setInterval(() => {
+    collect()
+    writeFileSync(join(folder, `heap-${threadId}`), String(getHeapStatistics().used_heap_size))
+  }, 1_000).unref()
 }
 
 const cached = Number(wanted('cache'))
