@@ -22,6 +22,8 @@ export default defineConfig({
           ],
           exclude: ['test/chaos/*.e2e.test.ts', 'test/mutation/mutants.test.ts'],
           testTimeout: 30_000,
+          // Some start Postgres or bundle the workflows, which takes its time beside other work.
+          hookTimeout: 60_000,
         },
       },
       {

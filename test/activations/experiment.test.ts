@@ -17,7 +17,7 @@ describe('messages', () => {
     const [run] = await sandbox.start(running())
     const unreadable = { metadata: { encoding: Buffer.from('binary/encrypted') }, data: Buffer.from('?') }
     const half = { metadata: { encoding: Buffer.from('json/plain') }, data: Buffer.from('{"half": ') }
-    const jobs = ['setDesiredState', 'setFlags', 'observe', 'adopt'].flatMap((name) => [
+    const jobs = ['setDesiredState', 'setFlags', 'observe', 'adopt', 'hold', 'delete'].flatMap((name) => [
       signal(name, unreadable),
       signal(name, half),
     ])

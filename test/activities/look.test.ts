@@ -53,6 +53,17 @@ describe('a managed job that is missing', () => {
     }
   })
 
+  test('from a list that could not be had at all is not gone, however often', async () => {
+    await bench.server.launch('sleep 600', {}, 'exp-6.1.1')
+    await seen()
+    await bench.faults({ match: '/jobs/queue', kind: 'status', status: 500 })
+    for (let looks = 0; looks < 4; looks += 1) {
+      const { facts, error } = await seen()
+      expect(facts).toEqual([])
+      expect(error).toMatch(/jobs could not be seen/)
+    }
+  })
+
   test('from the live ones is asked for by its id, and its end is told', async () => {
     const jobId = await bench.server.launch('sleep 600', {}, 'exp-3.1.1')
     await seen()

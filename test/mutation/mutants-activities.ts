@@ -178,6 +178,12 @@ export const ACTIVITY_MUTANTS: readonly Mutant[] = [
     'that is missing is told so only by a look that could be read in full',
   ),
   look(
+    'an incomplete listing concludes nothing',
+    'seen: undefined, unreadable: 0, error }',
+    'seen: [], unreadable: 0, error }',
+    'from a list that could not be had at all is not gone, however often',
+  ),
+  look(
     'absence counts after two complete looks',
     'const gone = view.managed.notIn(live.jobs)',
     'const gone: number[] = []',

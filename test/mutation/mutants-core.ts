@@ -71,6 +71,24 @@ export const LAUNCH_MUTANTS: readonly Mutant[] = [
     'row 47: a launch that SkyPilot forgot is looked for until the processes of a killed server had time to show theirs',
   ),
   launches(
+    'a forgotten launch has time to show itself',
+    `{ kind: 'launchUnsure', reason, isForgotten, atMs }`,
+    `{ kind: 'launchUnsure', reason, atMs }`,
+    'row 47: an abort of a launch that SkyPilot does not know any more is no end of it',
+  ),
+  launches(
+    'a cluster in the making is a sign',
+    'Math.max(progress.settledAtMs, atMs + FORGOTTEN_SETTLE_MS)',
+    'progress.settledAtMs',
+    'row 47: while its cluster is being made nothing is launched again, and not for ever',
+  ),
+  launches(
+    'a cluster in the making is a sign',
+    'progress.makingUntilMs ?? atMs + MAKING_MAX_MS',
+    'atMs + MAKING_MAX_MS',
+    'row 47: while its cluster is being made nothing is launched again, and not for ever',
+  ),
+  launches(
     'absence counts after two complete looks',
     'looksEmpty >= LOOKS_EMPTY_MIN',
     'looksEmpty >= 1',
@@ -199,6 +217,18 @@ export const BELIEF_MUTANTS: readonly Mutant[] = [
     `return isFree && desired.state === 'RUNNING'`,
     `return desired.state === 'RUNNING'`,
     'row 18: a job of somebody else under our name is adopted where none is live, and only told of where one is',
+  ),
+  mutantsOf('core/decide-cluster.ts', 'test/core/cluster.test.ts')(
+    'only what is ours is ended',
+    '&&\n  !isAdopted',
+    '',
+    'a cluster is not left while a job is on it, nor an adopted one',
+  ),
+  mutantsOf('core/evolve.ts', 'test/core/job.test.ts')(
+    'a failure is counted for its own job',
+    'strayNotCancelled(state, job, errorKind, atMs)',
+    'strayNotCancelled(state, state.strays[0] ?? job, errorKind, atMs)',
+    'a cancel that fails is counted for the job that was to end, and for no other',
   ),
   mutantsOf('core/job-status.ts', 'test/core/job.test.ts')(
     'an unknown status is a live job',

@@ -20,6 +20,12 @@ export const WORKFLOW_MUTANTS: readonly Mutant[] = [
     'inner.toPayload({ undecodable: true })',
     'bytes that nothing can decode are counted, and the task does not fail',
   ),
+  mutantsOf('core/accept.ts', TESTS)(
+    'what cannot be decoded stops nothing',
+    'if (isUndecodable(value)) return',
+    'if (false) return',
+    'bytes that nothing can decode are counted, and the task does not fail',
+  ),
   workflow(
     'messages are guarded',
     'Array.isArray(facts) && facts.every(isFact)',
