@@ -1,4 +1,4 @@
-import type { Client, WorkflowHandle } from '@temporalio/client'
+import type { Client } from '@temporalio/client'
 import { defaultPayloadConverter, type Payload } from '@temporalio/common'
 import type { Pool } from 'pg'
 import type { Snapshot } from '../core/snapshot.ts'
@@ -6,8 +6,6 @@ import { isRecord } from '../core/spec.ts'
 import { liveRevisions, neverGiveIdsUpTo } from '../store/experiments.ts'
 import { project } from '../store/project.ts'
 import { workflowIdOf } from '../workflows/definitions.ts'
-
-type HistoryEvent = NonNullable<Awaited<ReturnType<WorkflowHandle['fetchHistory']>>['events']>[number]
 
 /** Histories that are read at once. */
 const READERS = 8
@@ -64,24 +62,13 @@ async function retell({ db, temporal, log }: CatchUpDeps, id: number, revision: 
 
 /** What a workflow told the tables, the latest first, through all its runs that Temporal still has. */
 async function* toldBackwards(temporal: Client, workflowId: string): AsyncIterable<Snapshot> {
-  for await (const event of eventsBackwards(temporal, workflowId)) {
-    const payload = toldIn(event)
-    if (payload) yield snapshotIn(payload)
+  for await (const { activityTaskScheduledEventAttributes: scheduled } of eventsBackwards(
+    temporal,
+    workflowId,
+  )) {
+    const [payload] = scheduled?.input?.payloads ?? []
+    if (payload && scheduled?.activityType?.name === 'project') yield snapshotIn(payload)
   }
-}
-
-/** The answer of a projection within a workflow task, or the question to one of its own. */
-function toldIn(event: HistoryEvent): Payload | null | undefined {
-  const { activityTaskScheduledEventAttributes: scheduled } = event
-  return scheduled?.activityType?.name === 'project' ? scheduled.input?.payloads?.[0] : answerIn(event)
-}
-
-function answerIn({ markerRecordedEventAttributes: marker }: HistoryEvent): Payload | null | undefined {
-  // One that failed has no result.
-  const { data, result } = marker?.markerName === 'core_local_activity' ? (marker.details ?? {}) : {}
-  const about = data?.payloads?.[0]
-  const known: unknown = about && defaultPayloadConverter.fromPayload(about)
-  return isRecord(known) && known['activity_type'] === 'project' ? result?.payloads?.[0] : undefined
 }
 
 async function* eventsBackwards(temporal: Client, workflowId: string) {

@@ -16,14 +16,8 @@ import { Alarm } from './alarm.ts'
 import * as messages from './definitions.ts'
 import { perform, summaryOf } from './perform.ts'
 
-/** The tables are written within the workflow task itself: that costs a fifth of the events of an activity of its own. */
-const atOnce = wf.proxyLocalActivities<Activities>({
-  scheduleToCloseTimeout: '1s',
-  retry: { maximumAttempts: 1 },
-})
-
-/** While Postgres is away no workflow task waits for it: then an activity of its own tries until it is back. */
-const patiently = wf.proxyActivities<Activities>({
+/** An activity of its own and not a local one: that would tell what a task found that was lost, and then never was. */
+const tables = wf.proxyActivities<Activities>({
   startToCloseTimeout: '20s',
   retry: { initialInterval: '1s', maximumInterval: '30s' },
 })
@@ -74,7 +68,6 @@ class Self {
   version = 0
   readonly #alarm = new Alarm()
   #isProjecting = false
-  #areTablesAway = false
 
   constructor(start: Experiment) {
     this.state = retold(start, Date.now())
@@ -130,30 +123,17 @@ class Self {
     this.#isProjecting = true
     const snapshot = snapshotOf(this.state, Date.now())
     const summary = summaryOf(`${snapshot.phase}: ${snapshot.why}`)
-    const { project } = this.#areTablesAway ? patiently : atOnce
-    const isDone = await succeeds(() => project.executeWithOptions({ summary }, [snapshot]))
+    await tables.project.executeWithOptions({ summary }, [snapshot])
     const { revision, events } = snapshot
     const lastSeq = events.at(-1)?.seq ?? 0
     // What Postgres has is no news: nothing is decided by it.
-    if (isDone) this.state = evolve(this.state, { kind: 'projected', revision, lastSeq })
-    this.#areTablesAway = !isDone
+    this.state = evolve(this.state, { kind: 'projected', revision, lastSeq })
     this.#isProjecting = false
   }
 
   #set(next: Experiment): void {
     if (next.revision !== this.state.revision) this.version += 1
     this.state = next
-  }
-}
-
-/** A local activity that took too long fails as an ActivityFailure, and in a replay as the bare time-out within. */
-async function succeeds(work: () => Promise<unknown>): Promise<boolean> {
-  try {
-    await work()
-    return true
-  } catch (error) {
-    if (!(error instanceof wf.TemporalFailure)) throw error
-    return false
   }
 }
 

@@ -51,7 +51,7 @@ export class Sandbox {
       logger: new DefaultLogger('WARN'),
     })
     const bundle = parseWorkflowCode(code)
-    return new Sandbox(await VMWorkflowCreator.create(bundle, TASK_MS, new Set(['project'])))
+    return new Sandbox(await VMWorkflowCreator.create(bundle, TASK_MS, new Set()))
   }
 
   /** A run of `experiment` that begins with this state. Its first task may hold more than the beginning. */
@@ -113,10 +113,7 @@ export class Run {
     const { successful, failed } = await this.#workflow.activate(activation)
     await this.#workflow.getAndResetSinkCalls()
     const commands = successful?.commands ?? []
-    for (const command of commands) {
-      const wanted = activityIn(command)
-      if (wanted) this.#note(wanted)
-    }
+    for (const { scheduleActivity } of commands) if (scheduleActivity) this.#note(scheduleActivity)
     return {
       commands,
       asked: commands.map(nameOf),
@@ -124,7 +121,7 @@ export class Run {
     }
   }
 
-  #note({ seq, activityType, arguments: given }: Scheduled): void {
+  #note({ seq, activityType, arguments: given }: coresdk.workflow_commands.IScheduleActivity): void {
     const wanted = { seq: seq ?? 0, activityType: activityType ?? '', argument: valueOf(given?.[0]) }
     this.#open.set(wanted.seq, wanted)
   }
@@ -189,15 +186,8 @@ export class Run {
   }
 }
 
-type Scheduled =
-  | coresdk.workflow_commands.IScheduleActivity
-  | coresdk.workflow_commands.IScheduleLocalActivity
-
-const activityIn = ({ scheduleActivity, scheduleLocalActivity }: Command): Scheduled | null | undefined =>
-  scheduleActivity ?? scheduleLocalActivity
-
 const nameOf = (command: Command): string =>
-  activityIn(command)?.activityType ?? Object.keys(command)[0] ?? ''
+  command.scheduleActivity?.activityType ?? Object.keys(command)[0] ?? ''
 
 /** The state with which the next run begins; undefined where this one goes on. */
 export function carriedOn({ commands }: Outcome): unknown {

@@ -38,18 +38,18 @@ const bundle = () => ({
   dataConverter: { payloadConverterPath: dist('workflows/payload-converter.js') },
 })
 
-/** Most stories have less than 90 events. */
+/** Most stories have less than 120 events. */
 const LONG: Readonly<Record<string, number>> = {
   'a-burst-of-300': 700,
-  'fails-five-times': 220,
-  'on-a-cluster': 190,
+  'fails-five-times': 320,
+  'on-a-cluster': 250,
 }
 
 describe('every story replays, and is short enough to be read', () => {
   test.each(Object.keys(STORIES))('%s', async (name) => {
     const { id } = await tellStory(desk, temporal, name)
     const history = await historyOf(id)
-    expect(history.events!.length).toBeLessThan(LONG[name] ?? 90)
+    expect(history.events!.length).toBeLessThan(LONG[name] ?? 120)
     await Worker.runReplayHistory(bundle(), history, `experiment-${id}`)
     if (isRecording) writeFileSync(`${HISTORIES}${name}.pb.gz`, gzipSync(History.encode(history).finish()))
   })
@@ -81,9 +81,9 @@ async function settledCount(id: number): Promise<number> {
 }
 
 describe('what history costs', () => {
-  // Temporal's own: an update is 5 events, a signal 4. The projection leaves a marker, and the search attribute is one
-  // more where the phase changes.
-  const PROJECTION = 1
+  // Temporal's own: an update is 5 events, a signal 4, an activity 3 and 3 more for the task that takes its result in.
+  // The search attribute is one more where the phase changes.
+  const ACTIVITY = 6
   const PHASE = 1
 
   test('a quiet time nothing', async () => {
@@ -96,7 +96,7 @@ describe('what history costs', () => {
   test('a wish that needs no action 5, and its projection', async () => {
     const { id } = await desk.sdk.create({ name: 'wished', command: 'true' })
     const count = await eventsOf(id, () => desk.sdk.setDesiredState(id, 'TERMINATED'))
-    expect(count).toBeLessThanOrEqual(5 + PROJECTION + PHASE)
+    expect(count).toBeLessThanOrEqual(5 + ACTIVITY + PHASE)
   })
 
   test('a change that the fleet sees 4, and its projection', async () => {
@@ -122,7 +122,7 @@ describe('what history costs', () => {
     const count = await eventsOf(id, () =>
       handleOf(id).signal('observe', [{ kind: 'observed', identity, observation }]),
     )
-    expect(count).toBeLessThanOrEqual(4 + PROJECTION)
+    expect(count).toBeLessThanOrEqual(4 + ACTIVITY)
   })
 
   test('a whole job: a wish, a launch and its request, four looks, and as many projections', async () => {
@@ -131,7 +131,7 @@ describe('what history costs', () => {
       await desk.sdk.setDesiredState(id, 'RUNNING')
       await desk.sdk.waitFor(id, 'succeeded')
     })
-    expect(count).toBeLessThanOrEqual(40)
+    expect(count).toBeLessThanOrEqual(60)
   })
 })
 

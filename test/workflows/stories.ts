@@ -152,7 +152,7 @@ export const STORIES: Readonly<Record<string, Story>> = {
       await expect.poll(async () => (await scene.state()).desired.generation, POLL).toBeGreaterThan(100)
     },
   },
-  // The tables cannot be written within the workflow task, and are by an activity of its own.
+  // What is done does not wait for the tables.
   'tables-away': {
     command: sleeping,
     starts: true,
