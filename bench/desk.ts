@@ -33,7 +33,7 @@ export interface DeskOptions {
   workers?: number
   /** How many workers of the baselines; none unless said. */
   bareWorkers?: number
-  /** Lets all workers give back every second what they do not need, so that their memory can be compared. */
+  /** Lets all workers give back every second what they do not need, and note what is left in the home (heaps.ts). */
   tidyWorkers?: boolean
 }
 
@@ -92,7 +92,11 @@ export class Desk {
     tidyWorkers = false,
   }: DeskOptions): Promise<void> {
     if (tidyWorkers) {
-      this.#nodeArgs.push('--expose-gc', '--import', COLLECT_GARBAGE)
+      this.#nodeArgs.push(
+        '--expose-gc',
+        '--import',
+        `${COLLECT_GARBAGE}?folder=${encodeURIComponent(this.home)}`,
+      )
       // Otherwise each thread keeps a store of its own of what was freed.
       this.#nodeEnv['MALLOC_ARENA_MAX'] = '1'
     }
