@@ -45,7 +45,7 @@ describe('row 4: the worker is killed within a workflow task', () => {
         generation: desired.generation + 1,
       })
       expect(alive(mark)).toBe(1)
-      expect(await rig.cutShort(id)).toBe(1)
+      expect(await rig.cutShort(id)).toBeGreaterThanOrEqual(1)
       expect(await rig.failuresOf(id)).toEqual([])
       await rig.desk.sdk.setDesiredState(id, 'STOPPED')
       await rig.desk.sdk.waitFor(id, 'stopped', WAIT)
@@ -63,7 +63,7 @@ describe('row 4: the worker is killed within a workflow task', () => {
     })
     await expect.poll(isKilled, POLL).toBe(true)
     await rig.desk.sdk.waitFor(id, 'succeeded', WAIT)
-    expect(await rig.cutShort(id)).toBe(1)
+    expect(await rig.cutShort(id)).toBeGreaterThanOrEqual(1)
     expect(await rig.desk.submitted(`${name}-`)).toBe(1)
   })
 })
