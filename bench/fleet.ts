@@ -6,7 +6,7 @@ import { Desk } from './desk.ts'
 import { create, untilIn } from './experiments.ts'
 import { until } from './until.ts'
 
-const SWEPT_WITHIN_MS = 120_000
+const SWEPT_WITHIN_MS = 300_000
 
 /**
  * So many experiments run at most, and all beyond them rest: to launch ten thousand one after the other would take
