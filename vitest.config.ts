@@ -12,6 +12,8 @@ const endpoint = process.env['SKYDECK_CONTRACT_ENDPOINT']
 export default defineConfig({
   oxc: { jsx: { runtime: 'automatic', importSource: 'hono/jsx' } },
   test: {
+    // Left alone, two cores would get one worker; most of these tests wait for something.
+    maxWorkers: '100%',
     projects: [
       {
         extends: true,

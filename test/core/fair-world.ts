@@ -26,7 +26,7 @@ export class FairWorld {
         attempt.progress.jobId,
         attempt.jobName,
         attempt.clusterName,
-        attempt.progress.verdict?.status ?? 'RUNNING',
+        attempt.progress.verdict ? endOf(attempt.progress.verdict.status) : 'RUNNING',
       )
     for (const { jobId, jobName, clusterName } of state.strays)
       this.#put(jobId, jobName, clusterName, 'RUNNING')
@@ -128,3 +128,6 @@ export class FairWorld {
     return [...facts, ...this.#clusterNow()]
   }
 }
+
+/** What SkyPilot calls such an end: a verdict of ours, as LIMIT, stands on a job that was cancelled. */
+const endOf = (verdict: string): string => (endingOf(verdict) ? verdict : 'CANCELLED')
