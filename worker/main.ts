@@ -27,8 +27,21 @@ const QUICK_ACTIVITIES_MAX = 500
 /** A cached workflow saves a replay of its short history; most experiments rest most of the time. */
 const CACHED_WORKFLOWS_MAX = 1_000
 
-/** So long does a workflow wait for the worker that has it in its cache; then any other takes it. An honest one comes in ms. */
-const STICKY_MS = 1_000
+/**
+ * Workflow tasks in hand at once. The time that a task has runs from the moment when a worker takes it, so those that
+ * have to wait must wait with Temporal and not here: all are worked on by one thread, and one that has been taken over
+ * with its history takes long.
+ */
+const WORKFLOW_TASKS_MAX = 6
+
+/** How many ask for workflow tasks. One that dies with an answer on its way swallows a task. */
+const WORKFLOW_TASK_POLLS = 5
+
+/**
+ * So long does a workflow wait for the worker that has it in its cache; then any other takes it, and replays it. In a
+ * storm of starts tasks wait for a second, and to replay them as well would make it worse.
+ */
+const STICKY_MS = 2_000
 const DRAIN_MS = 5_000
 
 /** So long may a statement of the look-out take. */
@@ -102,6 +115,10 @@ function createWorkers(
       dataConverter: { payloadConverterPath: codePath('../workflows/payload-converter.js') },
       maxConcurrentActivityTaskExecutions: QUICK_ACTIVITIES_MAX,
       maxCachedWorkflows: CACHED_WORKFLOWS_MAX,
+      maxConcurrentWorkflowTaskExecutions: WORKFLOW_TASKS_MAX,
+      maxConcurrentWorkflowTaskPolls: WORKFLOW_TASK_POLLS,
+      // What is taken over from another worker comes by the queue that is not sticky.
+      nonStickyToStickyPollRatio: 0.4,
       stickyQueueScheduleToStartTimeout: STICKY_MS,
     }),
     Worker.create({

@@ -73,6 +73,14 @@ describe('a new run', () => {
     expect(outcome.asked.at(-1)).toBe('continueAsNewWorkflowExecution')
   })
 
+  test('begins long before Temporal asks for it, so that another worker soon has replayed a run', async () => {
+    const [run] = await sandbox.start(running())
+    const short = await run.task([signal('noSuchSignal')], { historyLength: 500 })
+    expect(carriedOn(short)).toBeUndefined()
+    const long = await run.task([signal('noSuchSignal')], { historyLength: 501 })
+    expect(carriedOn(long)).toMatchObject({ attempt: { progress: { phase: 'active', jobId: 7 } } })
+  })
+
   test('waits for an activity that is under way', async () => {
     const [run] = await sandbox.start(want(fresh(), 'RUNNING'))
     const early = await run.task([signal('noSuchSignal')], { continueAsNewSuggested: true })

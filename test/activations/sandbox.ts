@@ -86,6 +86,8 @@ interface TaskOptions {
   afterMs?: number
   /** Temporal thinks that the history is long enough. */
   continueAsNewSuggested?: boolean
+  /** Events so far. */
+  historyLength?: number
 }
 
 export class Run {
@@ -100,13 +102,13 @@ export class Run {
   /** Has one workflow task with these jobs done. */
   async task(
     jobs: readonly Job[],
-    { afterMs = 0, continueAsNewSuggested = false }: TaskOptions = {},
+    { afterMs = 0, continueAsNewSuggested = false, historyLength = 3 }: TaskOptions = {},
   ): Promise<Outcome> {
     const atMs = T + afterMs
     const activation = WorkflowActivation.fromObject({
       runId: RUN_ID,
       timestamp: { seconds: Math.floor(atMs / 1_000), nanos: (atMs % 1_000) * 1_000_000 },
-      historyLength: 3,
+      historyLength,
       continueAsNewSuggested,
       jobs,
     })

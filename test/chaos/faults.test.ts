@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { planFaults } from './faults.ts'
+import { type Fault, planFaults } from './faults.ts'
 import { Random } from './random.ts'
 
 const FOR_MS = 30 * 60_000
@@ -18,6 +18,13 @@ test('there are 3 to 8 s between two faults, and all kinds of them come', () => 
   expect(new Set(plan.map(({ fault }) => fault.kind))).toEqual(
     new Set(['kill', 'freeze', 'link', 'answer', 'garbage', 'outside-cancel']),
   )
+})
+
+test('answers to launches are lost several times in three minutes', () => {
+  const isLost = (fault: Fault): boolean =>
+    fault.kind === 'answer' && fault.match === '/jobs/launch' && fault.how === 'drop-after'
+  const plan = planFaults(new Random(7), FOR_MS)
+  expect(plan.filter(({ fault }) => isLost(fault)).length).toBeGreaterThanOrEqual(20)
 })
 
 test('streams of one seed do not depend on each other', () => {

@@ -22,7 +22,16 @@ export interface PlannedFault {
   fault: Fault
 }
 
-const KINDS = { kill: 30, freeze: 18, link: 20, answer: 18, garbage: 7, 'outside-cancel': 7 } as const
+const KINDS = {
+  kill: 30,
+  freeze: 18,
+  link: 20,
+  answer: 18,
+  // Among the answers by itself: this is what a second job comes from, and by chance it would come once an hour.
+  'lost-launch': 14,
+  garbage: 7,
+  'outside-cancel': 7,
+} as const
 const PARTS: readonly Part[] = ['worker-1', 'worker-2', 'api-1', 'api-2', 'temporal', 'skypilot', 'postgres']
 const WAYS: ReadonlyArray<readonly [User | 'all', Server]> = [
   ['api-1', 'temporal'],
@@ -70,6 +79,8 @@ function drawFault(random: Random): Fault {
       const match = MEANT_FOR[how] ?? random.pick(PATHS)
       return { kind, match, how, times: random.int(1, 3) }
     }
+    case 'lost-launch':
+      return { kind: 'answer', match: '/jobs/launch', how: 'drop-after', times: random.int(1, 3) }
     case 'garbage':
       return { kind, messages: random.int(3, 8) }
     case 'outside-cancel':

@@ -63,6 +63,12 @@ export const WORKFLOW_MUTANTS: readonly Mutant[] = [
     'begins with the whole state, and with the wishes of the very task that ends the old one',
   ),
   workflow(
+    'a history stays short',
+    'historyLength > HISTORY_EVENTS_MAX',
+    'historyLength > 20 * HISTORY_EVENTS_MAX',
+    'begins long before Temporal asks for it, so that another worker soon has replayed a run',
+  ),
+  workflow(
     'a run is left only with all its messages taken',
     'registerHandlers(self)\n  //',
     'void wf.sleep(1).then(() => registerHandlers(self))\n  //',
