@@ -51,10 +51,30 @@ export function createFindLaunch(skypilot: SkyPilot): FindLaunch {
     )
     if (request) return { kind: 'requested', requestId: request.requestId }
     if (active.some((each) => MAKERS.has(each.name))) return { kind: 'making', byRequest: true }
-    const { clusters } = await skypilot.clusters.status({ names: [clusterName], ...signal() })
-    const cluster = clusters.find((each) => each.name === clusterName)
-    if (!cluster || AT_REST.has(cluster.status)) return { kind: 'empty' }
-    return cluster.status === 'UP' ? inQueue(name, clusterName) : { kind: 'making', byRequest: false }
+    const status = await statusOf(clusterName)
+    if (status === null || AT_REST.has(status)) return { kind: 'empty' }
+    return status === 'UP' ? inQueue(name, clusterName) : { kind: 'making', byRequest: false }
+  }
+
+  /**
+   * Where the server died that was making a cluster, SkyPilot goes on saying INIT: that the machines are ready, or gone,
+   * it learns when it is told to ask for them. While somebody is at it, it waits for some seconds and says INIT again.
+   */
+  async function statusOf(name: string): Promise<string | null> {
+    const status = await statusBy('NONE', name)
+    if (status !== 'INIT') return status
+    try {
+      return await statusBy('FORCE', name)
+    } catch (error) {
+      // It waits among the launches there, and may come to nothing as long as they take.
+      if (error instanceof SkyPilotError && error.kind === 'timeout') return status
+      throw error
+    }
+  }
+
+  async function statusBy(refresh: 'NONE' | 'FORCE', name: string): Promise<string | null> {
+    const { clusters } = await skypilot.clusters.status({ names: [name], refresh, ...signal() })
+    return clusters.find((cluster) => cluster.name === name)?.status ?? null
   }
 
   async function inQueue(name: string, clusterName: string): Promise<Found> {

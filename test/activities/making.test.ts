@@ -14,11 +14,19 @@ function found(
   status: string | null,
   queue: () => Promise<unknown> = () => Promise.resolve({ jobs: [], unreadable: 0 }),
   requests: unknown[] = [],
+  machines: string | null | SkyPilotError = status,
 ) {
-  const clusters = status === null ? [] : [{ name: CLUSTER, status }]
+  const listed = ({ refresh }: { refresh: string }) => {
+    const shown = refresh === 'FORCE' ? machines : status
+    if (shown instanceof SkyPilotError) return Promise.reject(shown)
+    return Promise.resolve({
+      clusters: shown === null ? [] : [{ name: CLUSTER, status: shown }],
+      unreadable: 0,
+    })
+  }
   const skypilot = {
     requests: { list: () => Promise.resolve(requests) },
-    clusters: { status: () => Promise.resolve({ clusters, unreadable: 0 }), queue },
+    clusters: { status: listed, queue },
   }
   const find = createFindLaunch(skypilot as unknown as SkyPilot)
   return surroundings().run<[], Found, () => Promise<Found>>(() => find({ name: NAME, clusterName: CLUSTER }))
@@ -30,6 +38,20 @@ test('a cluster that is being made, by whom nobody knows, is a sign of it', asyn
 
 test('a cluster that is up and not yet ready for jobs is a sign of it', async () => {
   expect(await found('UP', () => Promise.reject(notUp))).toEqual({ kind: 'making', byRequest: false })
+})
+
+test.each(['UP', null])(
+  'one whose machines turn out to be %s has nobody at it any more',
+  async (machines) => {
+    expect(await found('INIT', undefined, [], machines)).toEqual({ kind: 'empty' })
+  },
+)
+
+test('one whose machines could not be asked in time is a sign, and what went wrong otherwise is told', async () => {
+  const failing = (kind: 'timeout' | 'unreachable') =>
+    found('INIT', undefined, [], new SkyPilotError(kind, 'no answer'))
+  expect(await failing('timeout')).toEqual({ kind: 'making', byRequest: false })
+  await expect(failing('unreachable')).rejects.toThrow('no answer')
 })
 
 test('another request for the cluster is a sign too, and one that makes nothing is none', async () => {

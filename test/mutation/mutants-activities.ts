@@ -59,7 +59,7 @@ export const ACTIVITY_MUTANTS: readonly Mutant[] = [
   ),
   making(
     'a cluster in the making is a sign',
-    `cluster.status === 'UP' ? inQueue(name, clusterName) : { kind: 'making', byRequest: false }`,
+    `status === 'UP' ? inQueue(name, clusterName) : { kind: 'making', byRequest: false }`,
     'inQueue(name, clusterName)',
     'a cluster that is being made, by whom nobody knows, is a sign of it',
   ),
