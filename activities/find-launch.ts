@@ -2,6 +2,7 @@ import { cancellationSignal } from '@temporalio/activity'
 import { isRecord } from '../core/spec.ts'
 import type { SkyPilot } from '../skypilot/client.ts'
 import { SkyPilotError } from '../skypilot/errors.ts'
+import type { ClusterRecord } from '../skypilot/schemas.ts'
 import { isTerminalManaged } from '../skypilot/statuses.ts'
 
 export type Found =
@@ -19,67 +20,76 @@ const MAKERS: ReadonlySet<string> = new Set(['sky.launch', 'sky.start', 'sky.exe
 /** Nothing is being made on a cluster whose machines are stopped, or stop. */
 const AT_REST: ReadonlySet<string> = new Set(['STOPPED', 'AUTOSTOPPING'])
 
+const FIELDS = ['request_id', 'name', 'status', 'request_body']
+const signal = (): { signal: AbortSignal } => ({ signal: cancellationSignal() })
+
 /**
  * Looks for a launch by the name of its job, in the order in which it moves: requests in flight first, then the
  * table that lasts (the managed queue, or the cluster's).
  * @throws SkyPilotError when it could not be found out, which is never the same as "there is none"
  */
 export function createFindLaunch(skypilot: SkyPilot): FindLaunch {
-  const signal = (): { signal: AbortSignal } => ({ signal: cancellationSignal() })
-  const fields = ['request_id', 'name', 'status', 'request_body']
+  const onCluster = finderOnClusters(skypilot)
+  return ({ name, clusterName }) =>
+    clusterName === null ? findManaged(skypilot, name) : onCluster(name, clusterName)
+}
 
-  async function managed(name: string): Promise<Found> {
-    const active = await skypilot.requests.list({ fields, ...signal() })
-    const request = active.find(
-      (each) => each.name === 'sky.jobs.launch' && isRecord(each.body) && each.body['name'] === name,
-    )
-    if (request) return { kind: 'requested', requestId: request.requestId }
-    const { jobs, unreadable } = await skypilot.jobs.queue({
-      nameMatch: name,
-      fields: ['job_id', 'job_name', 'status'],
-      ...signal(),
-    })
-    const ours = jobs.filter((job) => job.jobName === name)
-    const best = ours.find((job) => !isTerminalManaged(job.status)) ?? ours[0]
-    return best ? { kind: 'found', jobId: best.jobId } : nothing(unreadable)
-  }
+async function findManaged({ requests, jobs: managed }: SkyPilot, name: string): Promise<Found> {
+  const active = await requests.list({ fields: FIELDS, ...signal() })
+  const request = active.find(
+    (each) => each.name === 'sky.jobs.launch' && isRecord(each.body) && each.body['name'] === name,
+  )
+  if (request) return { kind: 'requested', requestId: request.requestId }
+  const { jobs, unreadable } = await managed.queue({
+    nameMatch: name,
+    fields: ['job_id', 'job_name', 'status'],
+    ...signal(),
+  })
+  const ours = jobs.filter((job) => job.jobName === name)
+  const best = ours.find((job) => !isTerminalManaged(job.status)) ?? ours[0]
+  return best ? { kind: 'found', jobId: best.jobId } : nothing(unreadable)
+}
 
-  async function onCluster(name: string, clusterName: string): Promise<Found> {
-    const active = await skypilot.requests.list({ fields, clusterName, ...signal() })
+function finderOnClusters({ requests, clusters: sky }: SkyPilot) {
+  return async function onCluster(name: string, clusterName: string): Promise<Found> {
+    const active = await requests.list({ fields: FIELDS, clusterName, ...signal() })
     const request = active.find(
       (each) => (each.name === 'sky.launch' || each.name === 'sky.exec') && names(each.body, name),
     )
     if (request) return { kind: 'requested', requestId: request.requestId }
     if (active.some((each) => MAKERS.has(each.name))) return { kind: 'making', byRequest: true }
-    const status = await statusOf(clusterName)
-    if (status === null || AT_REST.has(status)) return { kind: 'empty' }
-    return status === 'UP' ? inQueue(name, clusterName) : { kind: 'making', byRequest: false }
+    const seen = await clusterNow(clusterName, 'NONE')
+    const found = await foundOn(seen, name)
+    if (found.kind !== 'making') return found
+    const asked = await askMachines(clusterName)
+    if (asked === 'no answer') return found
+    const foundNow = await foundOn(asked, name)
+    return foundNow.kind === 'making' && wasWritten(seen, asked) ? { kind: 'empty' } : foundNow
   }
 
-  /**
-   * Where the server died that was making a cluster, SkyPilot goes on saying INIT: that the machines are ready, or gone,
-   * it learns when it is told to ask for them. While somebody is at it, it waits for some seconds and says INIT again.
-   */
-  async function statusOf(name: string): Promise<string | null> {
-    const status = await statusBy('NONE', name)
-    if (status !== 'INIT') return status
+  async function foundOn(cluster: ClusterRecord | undefined, name: string): Promise<Found> {
+    if (!cluster || AT_REST.has(cluster.status)) return { kind: 'empty' }
+    return cluster.status === 'UP' ? inQueue(name, cluster.name) : { kind: 'making', byRequest: false }
+  }
+
+  async function clusterNow(name: string, refresh: 'NONE' | 'FORCE'): Promise<ClusterRecord | undefined> {
+    const { clusters } = await sky.status({ names: [name], refresh, ...signal() })
+    return clusters.find((cluster) => cluster.name === name)
+  }
+
+  /** It waits among the launches there, and may come to nothing as long as they take. */
+  async function askMachines(clusterName: string): Promise<ClusterRecord | undefined | 'no answer'> {
     try {
-      return await statusBy('FORCE', name)
+      return await clusterNow(clusterName, 'FORCE')
     } catch (error) {
-      // It waits among the launches there, and may come to nothing as long as they take.
-      if (error instanceof SkyPilotError && error.kind === 'timeout') return status
+      if (error instanceof SkyPilotError && error.kind === 'timeout') return 'no answer'
       throw error
     }
   }
 
-  async function statusBy(refresh: 'NONE' | 'FORCE', name: string): Promise<string | null> {
-    const { clusters } = await skypilot.clusters.status({ names: [name], refresh, ...signal() })
-    return clusters.find((cluster) => cluster.name === name)?.status ?? null
-  }
-
   async function inQueue(name: string, clusterName: string): Promise<Found> {
     try {
-      const { jobs, unreadable } = await skypilot.clusters.queue({ name: clusterName, ...signal() })
+      const { jobs, unreadable } = await sky.queue({ name: clusterName, ...signal() })
       // Of several the oldest is kept: the others are cancelled when the fleet sees them.
       const oldest = jobs.filter((job) => job.jobName === name).toSorted((a, b) => a.jobId - b.jobId)[0]
       return oldest ? { kind: 'found', jobId: oldest.jobId } : nothing(unreadable)
@@ -91,9 +101,14 @@ export function createFindLaunch(skypilot: SkyPilot): FindLaunch {
       throw error
     }
   }
-
-  return ({ name, clusterName }) => (clusterName === null ? managed(name) : onCluster(name, clusterName))
 }
+
+/**
+ * SkyPilot asks the machines themselves only where it gets the lock that whoever makes a cluster holds all the time.
+ * So a row that was written anew says that nobody is at it: its maker has died, and left it as it is.
+ */
+const wasWritten = (before: ClusterRecord | undefined, after: ClusterRecord | undefined): boolean =>
+  (after?.statusUpdatedAtMs ?? 0) > (before?.statusUpdatedAtMs ?? 0)
 
 /** Rows that could not be read may be the one. */
 function nothing(unreadable: number): Found {

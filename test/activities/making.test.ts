@@ -9,20 +9,30 @@ const NAME = 'exp-1.1.1'
 const CLUSTER = 'exp-1'
 const notUp = new SkyPilotError('rejected', 'it is not up', { exceptionName: 'ClusterNotUpError' })
 
-/** What is found where no request is under way, by the status of the cluster and the answer of its queue. */
-function found(
-  status: string | null,
-  queue: () => Promise<unknown> = () => Promise.resolve({ jobs: [], unreadable: 0 }),
-  requests: unknown[] = [],
-  machines: string | null | SkyPilotError = status,
-) {
+const NO_JOBS = () => Promise.resolve({ jobs: [], unreadable: 0 })
+const NOT_READY = () => Promise.reject(notUp)
+
+interface World {
+  status: string | null
+  queue?: () => Promise<unknown>
+  requests?: unknown[]
+  /** What SkyPilot says when it is told to ask the machines; unless said otherwise somebody is at work on them. */
+  machines?: { status: string; writtenAnew: boolean } | null | SkyPilotError
+}
+
+/** What is found in such a world. */
+function found({ status, queue = NO_JOBS, requests = [], machines }: World): Promise<Found> {
   const listed = ({ refresh }: { refresh: string }) => {
-    const shown = refresh === 'FORCE' ? machines : status
-    if (shown instanceof SkyPilotError) return Promise.reject(shown)
-    return Promise.resolve({
-      clusters: shown === null ? [] : [{ name: CLUSTER, status: shown }],
-      unreadable: 0,
+    const row = (shown: string, statusUpdatedAtMs: number) => ({
+      name: CLUSTER,
+      status: shown,
+      statusUpdatedAtMs,
     })
+    const known = status === null ? [] : [row(status, 1_000)]
+    const list = (clusters: unknown[]) => Promise.resolve({ clusters, unreadable: 0 })
+    if (refresh === 'NONE' || machines === undefined) return list(known)
+    if (machines instanceof SkyPilotError) return Promise.reject(machines)
+    return list(machines ? [row(machines.status, machines.writtenAnew ? 2_000 : 1_000)] : [])
   }
   const skypilot = {
     requests: { list: () => Promise.resolve(requests) },
@@ -33,38 +43,47 @@ function found(
 }
 
 test('a cluster that is being made, by whom nobody knows, is a sign of it', async () => {
-  expect(await found('INIT')).toEqual({ kind: 'making', byRequest: false })
+  expect(await found({ status: 'INIT' })).toEqual({ kind: 'making', byRequest: false })
 })
 
 test('a cluster that is up and not yet ready for jobs is a sign of it', async () => {
-  expect(await found('UP', () => Promise.reject(notUp))).toEqual({ kind: 'making', byRequest: false })
+  expect(await found({ status: 'UP', queue: NOT_READY })).toEqual({ kind: 'making', byRequest: false })
 })
 
-test.each(['UP', null])(
-  'one whose machines turn out to be %s has nobody at it any more',
-  async (machines) => {
-    expect(await found('INIT', undefined, [], machines)).toEqual({ kind: 'empty' })
-  },
-)
+test('a cluster that nobody is at work on any more is none, for whatever made it has died', async () => {
+  const left = (status: string) => ({ status, writtenAnew: true })
+  expect(await found({ status: 'INIT', machines: left('INIT') })).toEqual({ kind: 'empty' })
+  expect(await found({ status: 'INIT', machines: left('UP') })).toEqual({ kind: 'empty' })
+  expect(await found({ status: 'INIT', machines: null })).toEqual({ kind: 'empty' })
+  expect(await found({ status: 'UP', queue: NOT_READY, machines: left('UP') })).toEqual({ kind: 'empty' })
+  expect(await found({ status: 'INIT', queue: NOT_READY, machines: left('UP') })).toEqual({ kind: 'empty' })
+})
 
-test('one whose machines could not be asked in time is a sign, and what went wrong otherwise is told', async () => {
+test('one that became ready in the meantime is looked at for the job', async () => {
+  const queue = () => Promise.resolve({ jobs: [{ jobId: 1, jobName: NAME }], unreadable: 0 })
+  const machines = { status: 'UP', writtenAnew: true }
+  expect(await found({ status: 'INIT', queue, machines })).toEqual({ kind: 'found', jobId: 1 })
+})
+
+test('one whose machines could not be asked in time is a sign, and what else went wrong is told', async () => {
   const failing = (kind: 'timeout' | 'unreachable') =>
-    found('INIT', undefined, [], new SkyPilotError(kind, 'no answer'))
+    found({ status: 'INIT', machines: new SkyPilotError(kind, 'no answer') })
   expect(await failing('timeout')).toEqual({ kind: 'making', byRequest: false })
   await expect(failing('unreachable')).rejects.toThrow('no answer')
 })
 
 test('another request for the cluster is a sign too, and one that makes nothing is none', async () => {
-  const none = () => Promise.resolve({ jobs: [], unreadable: 0 })
   const other = { requestId: 'other', name: 'sky.launch', body: { task: '{"name": "exp-1.2.1"}' } }
-  expect(await found('UP', none, [other])).toEqual({ kind: 'making', byRequest: true })
-  expect(await found('UP', none, [{ ...other, name: 'sky.status' }])).toEqual({ kind: 'empty' })
+  expect(await found({ status: 'UP', requests: [other] })).toEqual({ kind: 'making', byRequest: true })
+  expect(await found({ status: 'UP', requests: [{ ...other, name: 'sky.status' }] })).toEqual({
+    kind: 'empty',
+  })
 })
 
 test.each([null, 'STOPPED', 'AUTOSTOPPING', 'UP'])(
   'a cluster that is %s and has no job of it is none',
   async (status) => {
-    expect(await found(status)).toEqual({ kind: 'empty' })
+    expect(await found({ status })).toEqual({ kind: 'empty' })
   },
 )
 

@@ -59,8 +59,8 @@ export const ACTIVITY_MUTANTS: readonly Mutant[] = [
   ),
   making(
     'a cluster in the making is a sign',
-    `status === 'UP' ? inQueue(name, clusterName) : { kind: 'making', byRequest: false }`,
-    'inQueue(name, clusterName)',
+    `cluster.status === 'UP' ? inQueue(name, cluster.name) : { kind: 'making', byRequest: false }`,
+    'inQueue(name, cluster.name)',
     'a cluster that is being made, by whom nobody knows, is a sign of it',
   ),
   making(
@@ -68,6 +68,12 @@ export const ACTIVITY_MUTANTS: readonly Mutant[] = [
     `if (exceptionName === 'ClusterNotUpError') return { kind: 'making', byRequest: false }`,
     `if (exceptionName === 'ClusterNotUpError') return { kind: 'empty' }`,
     'a cluster that is up and not yet ready for jobs is a sign of it',
+  ),
+  making(
+    'a cluster in the making is a sign',
+    '&& wasWritten(seen, asked)',
+    '',
+    'a cluster that is being made, by whom nobody knows, is a sign of it',
   ),
   mutantsOf('activities/launch.ts', MAKING)(
     'a cluster in the making is a sign',
