@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
 import { z } from 'zod'
 import { type DesiredState, type ExperimentInfo, SkyDeckError } from '../sdk/client.ts'
 import type { Desk } from './desk.ts'
@@ -87,6 +88,23 @@ export async function untilIn(desk: Desk, phase: string, count: number): Promise
     `${count} experiments are ${phase}`,
     async () => (await countIn(desk, phase)) >= count,
   )
+}
+
+/**
+ * Waits until the workflow of every experiment has had its first task and told the tables of it: a row says idle from
+ * the beginning, while thousands of first tasks may still wait for the worker. @throws Error after an hour
+ */
+export async function untilAllBegan(desk: Desk): Promise<void> {
+  const client = new pg.Client({ connectionString: desk.databaseUrl })
+  await client.connect()
+  try {
+    await until(SETTLED_WITHIN_MS, 'the workflow of every experiment has begun', async () => {
+      const { rowCount } = await client.query('select from experiment where revision = 0 limit 1')
+      return rowCount === 0
+    })
+  } finally {
+    await client.end()
+  }
 }
 
 /** How many events each workflow's current run has, in the order of the ids. */

@@ -3,7 +3,7 @@ import type { ExperimentInfo } from '../sdk/client.ts'
 import { workflowIdOf } from '../workflows/definitions.ts'
 import type { Counted, CountedJob } from './counting-skypilot.ts'
 import { Desk } from './desk.ts'
-import { create, untilIn } from './experiments.ts'
+import { create, untilAllBegan, untilIn } from './experiments.ts'
 import { until } from './until.ts'
 
 const SWEPT_WITHIN_MS = 300_000
@@ -43,6 +43,7 @@ export class Fleet {
     await this.#add(count, 'STOPPED')
     await untilIn(this.desk, 'running', this.running)
     await untilIn(this.desk, 'idle', count - this.running)
+    await untilAllBegan(this.desk)
     await this.sweeps(3)
     const tookS = (performance.now() - startedAtMs) / 1_000
     const counts = `${this.running} experiments run, ${count - this.running} rest`
