@@ -1,3 +1,4 @@
+import { saysNoController, saysNoneInProgress } from './controllers.ts'
 import type { Downloads } from './downloads.ts'
 import type { Calls, LogStream, RequestHandle } from './handle.ts'
 import { pagesOf, rowsOf } from './queue-pages.ts'
@@ -22,7 +23,10 @@ export interface LaunchJob extends CallOptions {
 }
 
 export interface QueueQuery extends CallOptions {
-  /** Start the jobs controller where it is stopped. */
+  /**
+   * Start the jobs controller where it is stopped. That happens without it too, where a stopped one may have what is
+   * asked for: for everything but `skipFinished`. It takes minutes.
+   */
   refresh?: boolean
   skipFinished?: boolean
   /** Jobs of everybody, not only of our own user. True unless said otherwise: a job we cannot see would be started twice. */
@@ -104,7 +108,7 @@ export function createJobs(calls: Calls, downloads: Downloads, server: ServerInf
     if (query.infraMatch !== undefined) await server.requires('infraMatch', query)
     if (query.submittedAfterMs !== undefined || query.submittedBeforeMs !== undefined)
       await server.requires('submittedAfter', query)
-    return calls.ask('jobs.queue_v2', { path: '/jobs/queue/v2', body: queueBody(query) }, query)
+    return askQueue(calls, query)
   }
   const queuePages = ({ pageSize, ...query }: PagedQuery = {}): AsyncGenerator<Queue, void> =>
     pagesOf((page, limit) => queue({ ...query, page, limit }), pageSize)
@@ -172,6 +176,22 @@ export function createJobs(calls: Calls, downloads: Downloads, server: ServerInf
       const there = await calls.ask('jobs.download_logs', { path: '/jobs/download_logs', body }, job)
       return downloads.folders(there, job.into, job)
     },
+  }
+}
+
+const NO_JOBS: Queue = { jobs: [], total: 0, totalNoFilter: 0, statusCounts: {}, unreadable: 0 }
+
+/**
+ * Without a jobs controller there are no jobs, which SkyPilot tells as an error. Nor has a stopped one any that lives, for
+ * it stops only when all are over; to know of those it is started.
+ */
+async function askQueue(calls: Calls, query: QueueQuery): Promise<Queue> {
+  try {
+    return await calls.ask('jobs.queue_v2', { path: '/jobs/queue/v2', body: queueBody(query) }, query)
+  } catch (error) {
+    if (query.refresh && saysNoController(error)) return NO_JOBS
+    if (query.refresh || !saysNoneInProgress(error)) throw error
+    return query.skipFinished ? NO_JOBS : askQueue(calls, { ...query, refresh: true })
   }
 }
 

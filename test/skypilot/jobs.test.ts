@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { SkyPilot } from '../../skypilot/client.ts'
+import { isController } from '../../skypilot/controllers.ts'
 import {
   type RecordedServer,
   recordingOf,
@@ -137,6 +138,60 @@ describe('queue', () => {
     await sky.jobs.queue({ submittedBeforeMs: 0 })
     expect(sent.filter(({ path }) => path === '/api/health')).toHaveLength(1)
   })
+})
+
+describe('the queue of a server whose jobs controller is a cluster', () => {
+  const refuses = (type: string, message: string): void => server.fails('sky.jobs.queue_v2', { type, message })
+  const none = (): void => refuses('ClusterNotUpError', 'No in-progress managed jobs.')
+  const asked = () => sent.flatMap(({ path, body }) => (path === '/jobs/queue/v2' ? [body?.['refresh']] : []))
+  const empty = { jobs: [], total: 0, totalNoFilter: 0, statusCounts: {}, unreadable: 0 }
+
+  test('has nothing that lives where there is none, or it is stopped', async () => {
+    none()
+    expect(await sky.jobs.queue({ skipFinished: true })).toEqual(empty)
+    expect(asked()).toEqual([false])
+  })
+
+  test('what is over is asked for with the controller started', async () => {
+    none()
+    recorded('jobs_queue_v2.full.2-get')
+    const { jobs } = await sky.jobs.queue({ jobIds: [3] })
+    expect(jobs.map(({ jobId }) => jobId)).toContain(3)
+    expect(asked()).toEqual([false, true])
+  })
+
+  test('has nothing at all where there is no controller to be started', async () => {
+    none()
+    refuses('ClusterDoesNotExist', "Cluster 'sky-jobs-controller-a1b2c3d4' does not exist.")
+    expect(await sky.jobs.queue({ nameMatch: 'exp-1.1.1' })).toEqual(empty)
+    expect(asked()).toEqual([false, true])
+  })
+
+  test.each([
+    ['ClusterNotUpError', 'Failed to connect to jobs controller, please try again later.'],
+    ['ClusterNotUpError', 'No in-progress managed jobs. Or so'],
+    ['RuntimeError', 'No in-progress managed jobs.'],
+    ['ClusterDoesNotExist', "Cluster 'sky-jobs-controller-a1b2c3d4' does not exist."],
+  ])('cannot be told where it only cannot be reached: %s: %s', async (type, message) => {
+    refuses(type, message)
+    await expect(sky.jobs.queue({ skipFinished: true })).rejects.toMatchObject({ exceptionName: type })
+    expect(asked()).toEqual([false])
+  })
+
+  test('cannot be told where the controller cannot be started', async () => {
+    none()
+    refuses('ResourcesUnavailableError', 'no capacity')
+    await expect(sky.jobs.queue()).rejects.toMatchObject({ exceptionName: 'ResourcesUnavailableError' })
+  })
+})
+
+test.each([
+  ['sky-jobs-controller-a1b2c3d4', true],
+  ['sky-serve-controller-a1b2c3d4', true],
+  ['sky-jobs-1', false],
+  ['my-sky-jobs-controller-1', false],
+])('SkyPilot looks after jobs or services on %s: %s', (name, is) => {
+  expect(isController(name)).toBe(is)
 })
 
 describe('cancel', () => {

@@ -22,6 +22,8 @@ export interface RecordedServer {
   recorded: (name: string) => void
   /** Lets the next `/api/get` give back this value. */
   returns: (value: unknown) => void
+  /** Lets the next `/api/get` tell that the request failed with this exception. */
+  fails: (name: string, error: { type: string; message: string }) => void
   /** Answers a path itself, in place of an empty reply with a request id. */
   on: (path: string, answer: (response: ServerResponse, sent: Sent) => void) => void
   close: () => Promise<void>
@@ -59,6 +61,11 @@ export async function startRecordedServer(): Promise<RecordedServer> {
     returns: (value) => {
       const payload = { request_id: REQUEST_ID, name: 'sky.some', status: 'SUCCEEDED', error: 'null' }
       answers.push({ status: 200, text: JSON.stringify({ ...payload, return_value: JSON.stringify(value) }) })
+    },
+    fails: (name, error) => {
+      const payload = { request_id: REQUEST_ID, name, status: 'FAILED', return_value: 'null' }
+      const detail = { ...payload, error: JSON.stringify({ object: 'gAROLg==', ...error }) }
+      answers.push({ status: 500, text: JSON.stringify({ detail }) })
     },
     on: (path, answer) => void direct.set(path, answer),
     close: () => {
