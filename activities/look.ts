@@ -3,6 +3,7 @@ import type { Pool } from 'pg'
 import { parseClusterName, parseJobName } from '../core/build-task.ts'
 import type { ClusterObservation, Fact } from '../core/facts.ts'
 import type { SkyPilot } from '../skypilot/client.ts'
+import { isController } from '../skypilot/controllers.ts'
 import { SkyPilotError } from '../skypilot/errors.ts'
 import type { ClusterJobRecord } from '../skypilot/schemas.ts'
 import { listLiveAttempts } from '../store/attempts.ts'
@@ -72,7 +73,7 @@ export async function look(
     : []
   if (clusters.seen && clusters.unreadable === 0) {
     view.forgetClustersBut(new Set(clusters.seen.map(({ name }) => name)))
-    facts.push(...view.clusters.take(clusters.seen, seenAtMs, (name) => parseClusterName(name)?.experimentId))
+    facts.push(...view.clusters.take(clusters.seen, seenAtMs, clusterOwner))
     facts.push(...(await clusterJobs(deps, view, clusters.seen, seenAtMs)))
     if (when.isAudit && jobs.seen && jobs.unreadable === 0)
       await noteOrphans(deps, rows, clusters.seen, owners, seenAtMs)
@@ -82,6 +83,10 @@ export async function look(
     error: whatIsMissing('jobs', jobs) ?? whatIsMissing('clusters', clusters),
   }
 }
+
+/** The experiment whose name a cluster has. The id of a server, at the end of SkyPilot's own, is none of an experiment. */
+const clusterOwner = (name: string): number | undefined =>
+  isController(name) ? undefined : parseClusterName(name)?.experimentId
 
 /** One of the two lists, or why it could not be had. That one fails blinds us for what is in it, and not for the other. */
 interface Half<T> {

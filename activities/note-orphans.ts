@@ -2,6 +2,7 @@ import type { Pool } from 'pg'
 import { parseClusterName, parseJobName } from '../core/build-task.ts'
 import type { ClusterObservation } from '../core/facts.ts'
 import { isCleanedUp } from '../core/job-status.ts'
+import { isController } from '../skypilot/controllers.ts'
 import { isTerminalManaged } from '../skypilot/statuses.ts'
 import { knownExperiments, listExpectedClusters, seeOrphans } from '../store/fleet.ts'
 import type { QueueRow } from './jobs-view.ts'
@@ -14,7 +15,7 @@ interface Deps {
   log: (message: string, fields?: Record<string, unknown>) => void
 }
 
-/** Writes down what lives and belongs to no experiment, for people to adopt or to end. */
+/** Writes down what lives and belongs to no experiment, for people to adopt or to end. SkyPilot's own is not among it. */
 export async function noteOrphans(
   { db, log }: Deps,
   rows: readonly QueueRow[],
@@ -39,7 +40,10 @@ export async function noteOrphans(
     const isNew = ({ launchedAtMs }: ClusterObservation): boolean =>
       launchedAtMs !== null && atMs - launchedAtMs < TABLES_LATE_MS
     const orphanClusters = clusters.filter(
-      (cluster) => !owned.has(cluster.name) && !(isNew(cluster) && isOwned(parseClusterName(cluster.name))),
+      (cluster) =>
+        !owned.has(cluster.name) &&
+        !isController(cluster.name) &&
+        !(isNew(cluster) && isOwned(parseClusterName(cluster.name))),
     )
     await seeOrphans(
       db,

@@ -72,3 +72,9 @@ test('row 24: of a list with rows that cannot be read nothing is concluded from 
   expect(told(seen)).toEqual([[1, 'observed']])
   expect(seen.error).toBe('1 of the clusters could not be read')
 })
+
+test("the number at the end of SkyPilot's own cluster is no experiment's", async () => {
+  const own = { ...cluster, name: 'sky-jobs-controller-12345678' }
+  const seen = await lookAt({ queue, status: () => Promise.resolve({ clusters: [own], unreadable: 0 }) })
+  expect(told(seen)).toEqual([[1, 'observed']])
+})
