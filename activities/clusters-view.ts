@@ -11,6 +11,13 @@ interface Expected {
   isOwned: boolean
 }
 
+export interface ClustersLook {
+  clusters: readonly ClusterObservation[]
+  /** False when a part of the answer could not be read: then nothing is concluded from absence. */
+  complete: boolean
+  seenAtMs: number
+}
+
 /** What experiments were last told about their clusters, so that only changes are told. Does no I/O. */
 export class ClustersView {
   readonly #expected = new Map<string, Expected>()
@@ -38,19 +45,24 @@ export class ClustersView {
     )
   }
 
-  /** Takes a complete look in, and returns what changed, by experiment. */
+  /** Takes a look in, and returns what changed, by experiment. */
   take(
-    clusters: readonly ClusterObservation[],
-    seenAtMs: number,
+    look: ClustersLook,
     ownerOf: (name: string) => number | undefined,
   ): Array<[experimentId: number, fact: Fact]> {
     const facts: Array<[number, Fact]> = []
-    const present = new Set(clusters.map(({ name }) => name))
-    for (const cluster of clusters) {
+    for (const cluster of look.clusters) {
       const experimentId = this.#expected.get(cluster.name)?.experimentId ?? ownerOf(cluster.name)
       if (experimentId !== undefined && this.#isNews(cluster, experimentId))
         facts.push([experimentId, { kind: 'clusterSeen', cluster }])
     }
+    if (look.complete) facts.push(...this.#missing(look))
+    return facts
+  }
+
+  #missing({ clusters, seenAtMs }: ClustersLook): Array<[number, Fact]> {
+    const facts: Array<[number, Fact]> = []
+    const present = new Set(clusters.map(({ name }) => name))
     for (const [name, expected] of this.#expected) {
       if (!present.has(name) && !expected.isOwned) this.#expected.delete(name)
       if (!expected.isOwned || present.has(name) || expected.misses >= MISSES_TOLD_MAX) continue

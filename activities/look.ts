@@ -71,11 +71,13 @@ export async function look(
   const facts: Array<[number, Fact]> = jobs.seen
     ? view.managed.take({ rows, complete: jobs.unreadable === 0, seenAtMs }, (name) => owners.get(name))
     : []
-  if (clusters.seen && clusters.unreadable === 0) {
-    view.forgetClustersBut(new Set(clusters.seen.map(({ name }) => name)))
-    facts.push(...view.clusters.take(clusters.seen, seenAtMs, clusterOwner))
+  if (clusters.seen) {
+    const isComplete = clusters.unreadable === 0
+    if (isComplete) view.forgetClustersBut(new Set(clusters.seen.map(({ name }) => name)))
+    const seen = { clusters: clusters.seen, complete: isComplete, seenAtMs }
+    facts.push(...view.clusters.take(seen, clusterOwner))
     facts.push(...(await clusterJobs(deps, view, clusters.seen, seenAtMs)))
-    if (when.isAudit && jobs.seen && jobs.unreadable === 0)
+    if (when.isAudit && isComplete && jobs.seen && jobs.unreadable === 0)
       await noteOrphans(deps, rows, clusters.seen, owners, seenAtMs)
   }
   return {

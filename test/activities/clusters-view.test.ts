@@ -20,7 +20,8 @@ const expecting = (...names: string[]): ClustersView => {
   )
   return view
 }
-const told = (view: ClustersView, ...clusters: ClusterObservation[]) => view.take(clusters, T, nobody)
+const look = (clusters: ClusterObservation[], complete = true) => ({ clusters, complete, seenAtMs: T })
+const told = (view: ClustersView, ...clusters: ClusterObservation[]) => view.take(look(clusters), nobody)
 
 describe('what experiments are told about their clusters', () => {
   test('each change once', () => {
@@ -39,8 +40,16 @@ describe('what experiments are told about their clusters', () => {
     expect(told(view)).toHaveLength(1)
   })
 
+  test('what is seen by a look that could not be read in full, and of absence nothing, however often', () => {
+    const view = expecting('a-1', 'b-2')
+    const half = (...clusters: ClusterObservation[]) => view.take(look(clusters, false), nobody)
+    expect(half(cluster('b-2', 'UP'))).toMatchObject([[2, { kind: 'clusterSeen' }]])
+    for (let looks = 0; looks < 3; looks += 1) expect(half(cluster('b-2', 'UP'))).toEqual([])
+    expect(told(view, cluster('b-2', 'UP'))).toMatchObject([[1, { kind: 'clusterAbsent', name: 'a-1' }]])
+  })
+
   test('a cluster whose name carries an identity, though nothing expects it', () => {
-    const news = new ClustersView().take([cluster('a-7', 'UP')], T, () => 7)
+    const news = new ClustersView().take(look([cluster('a-7', 'UP')]), () => 7)
     expect(news).toMatchObject([[7, { kind: 'clusterSeen' }]])
   })
 
@@ -56,12 +65,12 @@ describe('what experiments are told about their clusters', () => {
 
   test('a stranger whose name looks like one of ours once, though nothing expects it, and it moves nobody to look', () => {
     const view = new ClustersView()
-    const look = () => {
+    const seen = () => {
       view.expect([], false)
-      return view.take([cluster('dev-1', 'INIT')], T, () => 1)
+      return view.take(look([cluster('dev-1', 'INIT')]), () => 1)
     }
-    expect(look()).toHaveLength(1)
-    expect(look()).toEqual([])
+    expect(seen()).toHaveLength(1)
+    expect(seen()).toEqual([])
     expect(view.isAnyMoving).toBe(false)
   })
 })

@@ -25,9 +25,16 @@ const cluster = { name: 'exp-2', status: 'UP', statusReason: null, launchedAtMs:
 const queue = () => Promise.resolve({ jobs: [job], unreadable: 0 })
 const status = () => Promise.resolve({ clusters: [cluster], unreadable: 0 })
 
+interface Answers {
+  queue: () => Promise<unknown>
+  status: () => Promise<unknown>
+  clusterQueue?: () => Promise<unknown>
+}
+
 /** A look without tables, at a SkyPilot of which only these two answers matter. */
-function lookAt(answers: { queue: () => Promise<unknown>; status: () => Promise<unknown> }) {
-  const skypilot = { jobs: { queue: answers.queue }, clusters: { status: answers.status } }
+function lookAt(answers: Answers, view = new FleetView()) {
+  const clusters = { status: answers.status, queue: answers.clusterQueue }
+  const skypilot = { jobs: { queue: answers.queue }, clusters }
   const db = { query: () => Promise.reject(new Error('no tables')) }
   const deps = {
     skypilot: skypilot as unknown as SkyPilot,
@@ -36,7 +43,7 @@ function lookAt(answers: { queue: () => Promise<unknown>; status: () => Promise<
     onProgress: () => undefined,
   }
   return new MockActivityEnvironment().run<[], Looked, () => Promise<Looked>>(() =>
-    look(deps, new FleetView(), { isAudit: false, startedAtMs: 1_000 }),
+    look(deps, view, { isAudit: false, startedAtMs: 1_000 }),
   )
 }
 
@@ -77,4 +84,23 @@ test("the number at the end of SkyPilot's own cluster is no experiment's", async
   const own = { ...cluster, name: 'sky-jobs-controller-12345678' }
   const seen = await lookAt({ queue, status: () => Promise.resolve({ clusters: [own], unreadable: 0 }) })
   expect(told(seen)).toEqual([[1, 'observed']])
+})
+
+test('one row of clusters that cannot be read hides neither the others nor the jobs on them', async () => {
+  const view = new FleetView()
+  view.on('exp-2').track({ jobId: 1, jobName: 'exp-2.1.1', experimentId: 2 })
+  const seen = await lookAt(
+    {
+      queue,
+      status: () => Promise.resolve({ clusters: [cluster], unreadable: 1 }),
+      clusterQueue: () =>
+        Promise.resolve({ jobs: [{ ...job, jobId: 1, jobName: 'exp-2.1.1' }], unreadable: 0 }),
+    },
+    view,
+  )
+  expect(told(seen)).toEqual([
+    [1, 'observed'],
+    [2, 'clusterSeen,observed'],
+  ])
+  expect(seen.error).toBe('1 of the clusters could not be read')
 })

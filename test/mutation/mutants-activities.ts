@@ -179,8 +179,8 @@ export const ACTIVITY_MUTANTS: readonly Mutant[] = [
   ),
   look(
     'an incomplete listing concludes nothing',
-    'clusters.seen && clusters.unreadable === 0',
-    'clusters.seen',
+    'const isComplete = clusters.unreadable === 0',
+    'const isComplete = true',
     'that is missing is told so only by a look that could be read in full',
   ),
   look(
@@ -212,6 +212,12 @@ export const ACTIVITY_MUTANTS: readonly Mutant[] = [
     `if (fact.kind === 'observed' || fact.kind === 'foreignSeen') {`,
     'if (false) {',
     'what could not be delivered is told again',
+  ),
+  clustersView(
+    'an incomplete listing concludes nothing',
+    'if (look.complete) facts',
+    'facts',
+    'what is seen by a look that could not be read in full, and of absence nothing, however often',
   ),
   clustersView(
     'absence counts after two complete looks',

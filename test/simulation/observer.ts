@@ -71,7 +71,7 @@ export class Observer {
     view.forgetClustersBut(new Set(clusters.map(({ name }) => name)))
     const owner = (name: string): number | undefined => parseClusterName(name)?.experimentId
     for (let times = 0; times < twice; times += 1)
-      news.push(...view.clusters.take(clusters, seenAtMs + times, owner))
+      news.push(...view.clusters.take({ clusters, complete: true, seenAtMs: seenAtMs + times }, owner))
     yield* this.#clusterJobs(view, clusters, seenAtMs, news)
     this.#tellAll(news)
   }

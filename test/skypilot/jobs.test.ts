@@ -141,7 +141,8 @@ describe('queue', () => {
 })
 
 describe('the queue of a server whose jobs controller is a cluster', () => {
-  const refuses = (type: string, message: string): void => server.fails('sky.jobs.queue_v2', { type, message })
+  const refuses = (type: string, message: string): void =>
+    server.fails('sky.jobs.queue_v2', { type, message })
   const none = (): void => refuses('ClusterNotUpError', 'No in-progress managed jobs.')
   const asked = () => sent.flatMap(({ path, body }) => (path === '/jobs/queue/v2' ? [body?.['refresh']] : []))
   const empty = { jobs: [], total: 0, totalNoFilter: 0, statusCounts: {}, unreadable: 0 }
