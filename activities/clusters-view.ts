@@ -22,14 +22,17 @@ export interface ClustersLook {
 export class ClustersView {
   readonly #expected = new Map<string, Expected>()
 
-  /** Experiments that believe to have a cluster, and what they show of it; with `afresh` all is told again that differs. */
+  /**
+   * Experiments that believe to have a cluster, and what they show of it. With `afresh` all is told again that differs, and
+   * what none of them believes to have: nobody may have been there to be told.
+   */
   expect(
     clusters: ReadonlyArray<{ experimentId: number; clusterName: string; status: string | null }>,
     afresh: boolean,
   ): void {
     const names = new Set(clusters.map(({ clusterName }) => clusterName))
     for (const [name, { isOwned }] of this.#expected)
-      if (isOwned && !names.has(name)) this.#expected.delete(name)
+      if ((isOwned || afresh) && !names.has(name)) this.#expected.delete(name)
     for (const { experimentId, clusterName, status } of clusters) {
       const known = this.#expected.get(clusterName)
       const isStale = afresh && !known?.told.startsWith(`${status}|`)

@@ -152,8 +152,8 @@ async function tell(
       workflow.getHandle(workflowIdOf(experimentId)).signal(observe, [...facts]),
     )
   } catch (error) {
-    // Nobody is left to be told: the experiment is deleted, or the job is a stranger's with a name like ours.
-    if (error instanceof WorkflowNotFoundError) return
+    // The experiment is deleted, which can be undone, or the job is a stranger's with a name like ours.
+    if (error instanceof WorkflowNotFoundError) return view.noteUnheard(facts)
     view.forgetTold(experimentId, facts)
     deps.log('could not tell an experiment what was seen', { experimentId, reason: messageOf(error) })
   }

@@ -27,6 +27,8 @@ interface Tracked {
   /** Whom to tell; undefined for a job of nobody. */
   experimentId: number | undefined
   told: string
+  /** Nobody was there to be told. */
+  isUnheard: boolean
   misses: number
 }
 
@@ -62,16 +64,17 @@ export type OwnerOf = (jobName: string) => number | undefined
  * jobs, one for each cluster, whose job ids begin anew with each of its lives. Does no I/O.
  */
 export class JobsView {
-  readonly #clusterName: string | null
+  /** Null for the managed jobs. */
+  readonly clusterName: string | null
   readonly #tracked = new Map<number, Tracked>()
   readonly #over = new Set<number>()
 
   constructor(clusterName: string | null) {
-    this.#clusterName = clusterName
+    this.clusterName = clusterName
   }
 
   get #place(): { clusterName?: string } {
-    return this.#clusterName === null ? {} : { clusterName: this.#clusterName }
+    return this.clusterName === null ? {} : { clusterName: this.clusterName }
   }
 
   /** Is there a job whose end is waited for? */
@@ -97,6 +100,24 @@ export class JobsView {
   audit(job: Awaited, shown: string): void {
     const told = this.#tracked.get(job.jobId)?.told
     if (told === undefined || !told.startsWith(`${shown}|`)) this.#again(job, 0)
+  }
+
+  /**
+   * Lets all that lives be told again which no experiment has for its live job, though it was told: it may have been
+   * taken for over, wrongly, or have been given up, or nobody was there to be told.
+   */
+  tellAgainBut(shown: readonly Pick<Awaited, 'jobId' | 'experimentId'>[]): void {
+    const owners = new Map(shown.map(({ jobId, experimentId }) => [jobId, experimentId]))
+    for (const [jobId, job] of this.#tracked)
+      if (job.isUnheard || job.experimentId === undefined || owners.get(jobId) !== job.experimentId)
+        this.#tracked.set(jobId, { ...job, told: '', isUnheard: false })
+  }
+
+  /** Nobody was there to be told. Somebody may be at the next audit; until then it is not told at every look. */
+  noteUnheard(fact: Fact): void {
+    if (fact.kind !== 'observed' && fact.kind !== 'foreignSeen') return
+    const known = this.#tracked.get(fact.observation.jobId)
+    if (known) known.isUnheard = true
   }
 
   /** Jobs that are waited for and are not among these rows: they have ended, or are lost. */
@@ -126,7 +147,7 @@ export class JobsView {
   }
 
   #factOf(job: QueueRow, seenAtMs: number, ownerOf: OwnerOf): [number, Fact] | undefined {
-    const observation = observationOf(job, this.#clusterName, seenAtMs)
+    const observation = observationOf(job, this.clusterName, seenAtMs)
     const identity = parseJobName(job.jobName)
     const taker = this.#tracked.get(job.jobId)?.experimentId
     if (taker !== undefined && taker !== identity?.experimentId)
@@ -140,12 +161,14 @@ export class JobsView {
     const known = this.#tracked.get(job.jobId)
     const told = fingerprint(job)
     const isEnd = endingOf(job.status) !== undefined
-    const isOver = isEnd && (this.#clusterName !== null || isCleanedUp(job.scheduleState))
+    const isOver = isEnd && (this.clusterName !== null || isCleanedUp(job.scheduleState))
     // An old end that nobody waits for is no news.
-    if (isOver && !known && (this.#over.has(job.jobId) || this.#clusterName !== null)) return false
+    if (isOver && !known && (this.#over.has(job.jobId) || this.clusterName !== null)) return false
+    const isNews = known?.told !== told
+    const isUnheard = !isNews && known.isUnheard
     if (isOver) this.#close(job.jobId)
-    else this.#tracked.set(job.jobId, { ...ownerIn(known, job), told, misses: 0 })
-    return known?.told !== told
+    else this.#tracked.set(job.jobId, { ...ownerIn(known, job), told, isUnheard, misses: 0 })
+    return isNews
   }
 
   #missing(look: Look): Array<[number, Fact]> {
@@ -165,7 +188,7 @@ export class JobsView {
 
   #again({ jobId, jobName, experimentId }: Awaited, misses: number): void {
     this.#over.delete(jobId)
-    this.#tracked.set(jobId, { jobName, experimentId, told: '', misses })
+    this.#tracked.set(jobId, { jobName, experimentId, told: '', isUnheard: false, misses })
   }
 
   #close(jobId: number): void {

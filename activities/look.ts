@@ -129,11 +129,9 @@ async function expectNews({ db, log }: Deps, view: FleetView, when: When): Promi
     const startedAtMs = performance.now()
     const withinMs =
       when.isAudit || view.readAtMs === null ? null : startedAtMs - view.readAtMs + WRITES_LATE_MS
-    for (const { clusterName, status, ...job } of await listLiveAttempts(db, withinMs)) {
-      const queue = view.queueOf(clusterName)
-      if (withinMs === null) queue.audit(job, status)
-      else queue.track(job)
-    }
+    const shown = await listLiveAttempts(db, withinMs)
+    if (withinMs === null) view.audit(shown)
+    else for (const { clusterName, status: _status, ...job } of shown) view.queueOf(clusterName).track(job)
     view.clusters.expect(await listExpectedClusters(db), withinMs === null)
     view.readAtMs = startedAtMs
   } catch (error) {

@@ -66,6 +66,44 @@ describe('only news are told', () => {
   })
 })
 
+describe('what was told, and no experiment has for its live job', () => {
+  const shown = (jobId: number) => ({ jobId, experimentId: jobId })
+
+  test('is told again at an audit, and only then: it may have been taken for over, wrongly', () => {
+    const view = managed()
+    const rows = [job(1, 'RUNNING'), job(2, 'RUNNING')]
+    facts(view, rows)
+    view.tellAgainBut([shown(2)])
+    expect(told(view, rows)).toEqual([1])
+    expect(told(view, rows)).toEqual([])
+  })
+
+  test('is told again where another experiment has it', () => {
+    const view = managed()
+    facts(view, [job(1, 'RUNNING')])
+    view.tellAgainBut([{ jobId: 1, experimentId: 5 }])
+    expect(told(view, [job(1, 'RUNNING')])).toEqual([1])
+  })
+
+  test('is told again at an audit where nobody was there to be told, whatever the tables show', () => {
+    const view = managed()
+    for (const [, fact] of facts(view, [job(1, 'RUNNING')])) view.noteUnheard(fact)
+    expect(told(view, [job(1, 'RUNNING')])).toEqual([])
+    view.tellAgainBut([shown(1)])
+    expect(told(view, [job(1, 'RUNNING')])).toEqual([1])
+    view.tellAgainBut([shown(1)])
+    expect(told(view, [job(1, 'RUNNING')])).toEqual([])
+  })
+
+  test('counts its looks without it all the same', () => {
+    const view = managed()
+    facts(view, [job(1, 'RUNNING')])
+    facts(view, [])
+    view.tellAgainBut([])
+    expect(facts(view, [])).toMatchObject([[1, { kind: 'vanished' }]])
+  })
+})
+
 describe('the end of a job', () => {
   test('is asked for by id once it left the live ones, and told once', () => {
     const view = managed()

@@ -77,13 +77,18 @@ export class Observer {
   }
 
   #expect(view: FleetView, isAudit: boolean): void {
-    for (const { jobId, clusterName, status, ...owner } of this.#deps.tables.liveAttempts()) {
-      if (jobId === null) continue
-      const queue = view.queueOf(clusterName)
-      const job = { jobId, jobName: owner.jobName, experimentId: owner.experimentId }
-      if (isAudit) queue.audit(job, status)
-      else queue.track(job)
-    }
+    const shown = this.#deps.tables
+      .liveAttempts()
+      .flatMap(({ jobId, ...attempt }) => (jobId === null ? [] : [{ jobId, ...attempt }]))
+      .map(({ jobId, jobName, experimentId, clusterName, status }) => ({
+        jobId,
+        jobName,
+        experimentId,
+        clusterName,
+        status,
+      }))
+    if (isAudit) view.audit(shown)
+    else for (const { clusterName, status: _status, ...job } of shown) view.queueOf(clusterName).track(job)
     view.clusters.expect(this.#deps.tables.expectedClusters(), isAudit)
   }
 
