@@ -11,6 +11,7 @@ import { findByNames, listExpectedClusters } from '../store/fleet.ts'
 import { clusterObservation } from './cluster.ts'
 import { exitCodeOnCluster } from './exit-code.ts'
 import type { FleetView } from './fleet-view.ts'
+import { jobRows } from './job-rows.ts'
 import { clipped, type JobsView, type QueueRow } from './jobs-view.ts'
 import { noteOrphans } from './note-orphans.ts'
 
@@ -147,10 +148,10 @@ async function managedRows(
   const signal = cancellationSignal()
   const live = await skypilot.jobs.queue({ skipFinished: true, fields: FIELDS, signal })
   const gone = view.managed.notIn(live.jobs)
-  if (gone.length === 0) return { read: live.jobs.map(clipped), unreadable: live.unreadable }
+  if (gone.length === 0) return { read: jobRows(live.jobs).map(clipped), unreadable: live.unreadable }
   const ended = await skypilot.jobs.queue({ jobIds: gone, fields: FIELDS, signal })
   return {
-    read: [...live.jobs, ...ended.jobs].map(clipped),
+    read: jobRows([...live.jobs, ...ended.jobs]).map(clipped),
     unreadable: live.unreadable + ended.unreadable,
   }
 }

@@ -11,6 +11,7 @@ type Looked = Awaited<ReturnType<typeof look>>
 const away = (): Promise<never> => Promise.reject(new SkyPilotError('unreachable', 'connection refused'))
 const job = {
   jobId: 7,
+  taskId: 0,
   jobName: 'exp-1.1.1',
   status: 'RUNNING',
   scheduleState: 'ALIVE',
@@ -103,4 +104,16 @@ test('one row of clusters that cannot be read hides neither the others nor the j
     [2, 'clusterSeen,observed'],
   ])
   expect(seen.error).toBe('1 of the clusters could not be read')
+})
+
+test('of a pipeline one thing is told, look after look, and not the end of its first task', async () => {
+  const tasks = [
+    { ...job, taskId: 0, status: 'SUCCEEDED', endAtMs: 2 },
+    { ...job, taskId: 1 },
+  ]
+  const view = new FleetView()
+  const pipeline = { queue: () => Promise.resolve({ jobs: tasks, unreadable: 0 }), status }
+  const { news } = await lookAt(pipeline, view)
+  expect(news.get(1)).toMatchObject([{ observation: { jobId: 7, status: 'RUNNING', endedAtMs: null } }])
+  expect((await lookAt(pipeline, view)).news.get(1)).toBeUndefined()
 })
