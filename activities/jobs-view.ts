@@ -5,6 +5,12 @@ import { endingOf, isCleanedUp } from '../core/job-status.ts'
 /** A job must be missing from this many complete looks before it counts as gone. */
 const MISSES_MIN = 2
 
+/**
+ * A look that somebody asks for may come at once after another, and the same hitch of SkyPilot's (a table that is written
+ * anew, a replica that is behind) would count as two. Looks that follow each other sooner than this are one.
+ */
+export const MISSES_APART_MS = 10_000
+
 /** So many jobs that are over are remembered, so that tables which lag behind do not bring them back. */
 const OVER_KEPT_MAX = 10_000
 
@@ -26,10 +32,14 @@ interface Tracked {
   jobName: string
   /** Whom to tell; undefined for a job of nobody. */
   experimentId: number | undefined
+  /** The experiment that has its very name, for a job of somebody else: it is told how that ends. */
+  ownerId: number | undefined
   told: string
   /** Nobody was there to be told. */
   isUnheard: boolean
   misses: number
+  /** When the last of them counted. */
+  missedAtMs: number
 }
 
 /** SkyPilot's words may have any length; what is told of them goes into the history of a workflow. */
@@ -131,7 +141,7 @@ export class JobsView {
     const facts = look.complete ? this.#missing(look) : []
     for (const job of look.rows) {
       const fact = this.#factOf(job, look.seenAtMs, ownerOf)
-      if (fact && this.#isNews(job)) facts.push(fact)
+      if (fact && this.#isNews(job, fact[0])) facts.push(fact)
     }
     return facts
   }
@@ -140,7 +150,9 @@ export class JobsView {
   forgetTold(experimentId: number, fact: Fact): void {
     if (fact.kind === 'observed' || fact.kind === 'foreignSeen') {
       const { jobId, jobName } = fact.observation
-      this.#again({ jobId, jobName, experimentId }, 0)
+      const known = this.#tracked.get(jobId)
+      if (known) this.#tracked.set(jobId, { ...known, told: '', isUnheard: false })
+      else this.#again({ jobId, jobName, experimentId }, 0)
     }
     if (fact.kind === 'vanished')
       this.#again({ jobId: fact.jobId, jobName: fact.jobName, experimentId }, MISSES_MIN)
@@ -153,11 +165,11 @@ export class JobsView {
     if (taker !== undefined && taker !== identity?.experimentId)
       return [taker, { kind: 'foreignSeen', observation }]
     if (identity) return [identity.experimentId, { kind: 'observed', identity, observation }]
-    const owner = ownerOf(job.jobName)
+    const owner = ownerOf(job.jobName) ?? this.#tracked.get(job.jobId)?.ownerId
     return owner === undefined ? undefined : [owner, { kind: 'foreignSeen', observation }]
   }
 
-  #isNews(job: QueueRow): boolean {
+  #isNews(job: QueueRow, ownerId: number): boolean {
     const known = this.#tracked.get(job.jobId)
     const told = fingerprint(job)
     const isEnd = endingOf(job.status) !== undefined
@@ -167,7 +179,7 @@ export class JobsView {
     const isNews = known?.told !== told
     const isUnheard = !isNews && known.isUnheard
     if (isOver) this.#close(job.jobId)
-    else this.#tracked.set(job.jobId, { ...ownerIn(known, job), told, isUnheard, misses: 0 })
+    else this.#tracked.set(job.jobId, { ...ownerIn(known, job), ownerId, told, isUnheard, ...NO_MISSES })
     return isNews
   }
 
@@ -176,10 +188,13 @@ export class JobsView {
     const facts: Array<[number, Fact]> = []
     for (const [jobId, job] of this.#tracked) {
       if (present.has(jobId)) continue
+      if (look.seenAtMs - job.missedAtMs < MISSES_APART_MS) continue
       job.misses += 1
+      job.missedAtMs = look.seenAtMs
       if (job.misses < MISSES_MIN) continue
       this.#close(jobId)
-      const { jobName, experimentId } = job
+      const { jobName } = job
+      const experimentId = job.experimentId ?? job.ownerId
       if (experimentId !== undefined)
         facts.push([experimentId, { kind: 'vanished', jobId, jobName, ...this.#place, atMs: look.seenAtMs }])
     }
@@ -188,7 +203,8 @@ export class JobsView {
 
   #again({ jobId, jobName, experimentId }: Awaited, misses: number): void {
     this.#over.delete(jobId)
-    this.#tracked.set(jobId, { jobName, experimentId, told: '', isUnheard: false, misses })
+    const fresh = { jobName, experimentId, ownerId: experimentId, told: '', isUnheard: false }
+    this.#tracked.set(jobId, { ...fresh, ...NO_MISSES, misses })
   }
 
   #close(jobId: number): void {
@@ -198,6 +214,8 @@ export class JobsView {
     if (this.#over.size > OVER_KEPT_MAX && oldest !== undefined) this.#over.delete(oldest)
   }
 }
+
+const NO_MISSES = { misses: 0, missedAtMs: Number.NEGATIVE_INFINITY }
 
 /** A job keeps the owner that is known, which matters for one whose name does not say it. */
 const ownerIn = (known: Tracked | undefined, { jobName }: QueueRow) => ({

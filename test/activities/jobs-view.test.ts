@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { JobsView, type QueueRow } from '../../activities/jobs-view.ts'
+import { JobsView, MISSES_APART_MS, type QueueRow } from '../../activities/jobs-view.ts'
 
 const T = 1_000_000_000_000
 
@@ -16,7 +16,9 @@ const job = (jobId: number, status: string, over: Partial<QueueRow> = {}): Queue
   details: null,
   ...over,
 })
-const look = (rows: QueueRow[], complete = true) => ({ rows, complete, seenAtMs: T })
+/** Each look is as long after the one before as two that count must be. */
+let now = T
+const look = (rows: QueueRow[], complete = true) => ({ rows, complete, seenAtMs: (now += MISSES_APART_MS) })
 const awaited = (jobId: number) => ({ jobId, jobName: `exp-${jobId}.1.1`, experimentId: jobId })
 const nobody = (): undefined => undefined
 const facts = (view: JobsView, ...args: Parameters<typeof look>) => view.take(look(...args), nobody)
@@ -50,6 +52,14 @@ describe('only news are told', () => {
     expect(facts(view, [stray])).toMatchObject([[7, { kind: 'foreignSeen' }]])
     expect(told(view, [])).toEqual([])
     expect(facts(view, [])).toMatchObject([[7, { kind: 'vanished', jobName: 'a-stray' }]])
+  })
+
+  test('a job of somebody else is told to whoever has its name now, also after one that could not be reached', () => {
+    const view = managed()
+    const seen = (status: string, owner: number) =>
+      view.take(look([job(1, status, { jobName: 'exp' })]), (name) => (name === 'exp' ? owner : undefined))
+    for (const [id, fact] of seen('PENDING', 7)) view.forgetTold(id, fact)
+    expect(seen('RUNNING', 8)).toMatchObject([[8, { kind: 'foreignSeen' }]])
   })
 
   test('an adopted job of another experiment is told to the one that took it', () => {
@@ -140,6 +150,34 @@ describe('absence', () => {
     facts(view, [job(1, 'RUNNING')])
     expect(told(view, [])).toEqual([])
     expect(facts(view, [])).toMatchObject([[1, { kind: 'vanished', jobId: 1 }]])
+  })
+
+  test('from two looks right after each other, as somebody asks for them, counts once', () => {
+    const view = managed()
+    facts(view, [job(1, 'RUNNING')])
+    const { seenAtMs } = look([])
+    const soon = (afterMs: number) =>
+      view.take({ rows: [], complete: true, seenAtMs: seenAtMs + afterMs }, nobody)
+    expect(soon(0)).toEqual([])
+    expect(soon(1)).toEqual([])
+    expect(soon(MISSES_APART_MS - 1)).toEqual([])
+    expect(soon(MISSES_APART_MS)).toMatchObject([[1, { kind: 'vanished' }]])
+  })
+
+  test("of somebody else's job is told to the experiment that has its name, as its end is", () => {
+    const ownerOf = (name: string) => (name === 'exp' ? 7 : undefined)
+    for (const isDelivered of [true, false]) {
+      const view = managed()
+      const foreign = job(1, 'RUNNING', { jobName: 'exp' })
+      const seen = view.take(look([foreign]), ownerOf)
+      if (!isDelivered) for (const [id, fact] of seen) view.forgetTold(id, fact)
+      view.take(look([]), nobody)
+      expect(view.take(look([]), nobody)).toMatchObject([[7, { kind: 'vanished', jobId: 1, jobName: 'exp' }]])
+      // The tables are away, or the experiment has another name by now.
+      view.take(look([job(2, 'RUNNING', { jobName: 'exp' })]), ownerOf)
+      const over = job(2, 'FAILED', { jobName: 'exp', scheduleState: 'DONE' })
+      expect(view.take(look([over]), nobody)).toMatchObject([[7, { kind: 'foreignSeen' }]])
+    }
   })
 
   test('from a look that could not be read in full never counts', () => {

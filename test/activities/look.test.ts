@@ -1,12 +1,15 @@
 import type { Pool } from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { FleetView } from '../../activities/fleet-view.ts'
+import { MISSES_APART_MS } from '../../activities/jobs-view.ts'
 import { look } from '../../activities/look.ts'
 import type { Fact } from '../../core/facts.ts'
 import { ActivityBench, unreadable } from './bench.ts'
 
 const bench = new ActivityBench()
 let view: FleetView
+/** Each look is as long after the one before as two that count must be. */
+let now = Date.now()
 beforeAll(() => bench.start())
 beforeEach(() => {
   view = new FleetView()
@@ -22,7 +25,8 @@ const db = { query: () => Promise.reject(new Error('Postgres is away')) } as unk
 
 async function seen(): Promise<{ facts: Fact[]; error: string | null }> {
   const deps = { skypilot: bench.sky, db, log: () => undefined, onProgress: () => undefined }
-  const { news, error } = await bench.run(() => look(deps, view, { isAudit: false, startedAtMs: Date.now() }))
+  const when = { isAudit: false, startedAtMs: (now += MISSES_APART_MS) }
+  const { news, error } = await bench.run(() => look(deps, view, when))
   return { facts: [...news.values()].flat(), error }
 }
 

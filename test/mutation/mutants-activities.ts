@@ -202,6 +202,12 @@ export const ACTIVITY_MUTANTS: readonly Mutant[] = [
     'from one look means nothing, from two complete ones that the job is gone',
   ),
   jobsView(
+    'absence counts after two complete looks',
+    'const MISSES_APART_MS = 10_000',
+    'const MISSES_APART_MS = 0',
+    'from two looks right after each other, as somebody asks for them, counts once',
+  ),
+  jobsView(
     'an incomplete listing concludes nothing',
     'look.complete ? this.#missing(look) : []',
     'this.#missing(look)',

@@ -1,5 +1,5 @@
 import { FleetView } from '../../activities/fleet-view.ts'
-import type { QueueRow } from '../../activities/jobs-view.ts'
+import { MISSES_APART_MS, type QueueRow } from '../../activities/jobs-view.ts'
 import { parseClusterName } from '../../core/build-task.ts'
 import type { ClusterObservation, Fact } from '../../core/facts.ts'
 import { clusterObservation } from './activities.ts'
@@ -66,7 +66,12 @@ export class Observer {
     const news: News = []
     const twice = context.protections.twoLooks ? 1 : 2
     for (let times = 0; times < twice; times += 1)
-      news.push(...view.managed.take({ rows, complete: live.isComplete, seenAtMs }, ownerOf))
+      news.push(
+        ...view.managed.take(
+          { rows, complete: live.isComplete, seenAtMs: seenAtMs + times * MISSES_APART_MS },
+          ownerOf,
+        ),
+      )
     const clusters = yield* sky.call(() => this.#clusters(seenAtMs, isLying))
     view.forgetClustersBut(new Set(clusters.map(({ name }) => name)))
     const owner = (name: string): number | undefined => parseClusterName(name)?.experimentId
