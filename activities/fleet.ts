@@ -4,7 +4,7 @@ import type { Pool } from 'pg'
 import type { Fact } from '../core/facts.ts'
 import { isRecord } from '../core/spec.ts'
 import type { SkyPilot } from '../skypilot/client.ts'
-import { touchSource } from '../store/sources.ts'
+import { touchSource, triedAtMs } from '../store/sources.ts'
 import { FLEET_WORKFLOW_ID, observe, workflowIdOf } from '../workflows/definitions.ts'
 import { CatchingUp, type Noted } from './catching-up.ts'
 import type { Clock } from './clock.ts'
@@ -16,6 +16,8 @@ const HEARTBEAT_MS = 2_000
 
 /** No look takes this long: its longest questions end after a minute each. */
 const STUCK_MS = 180_000
+
+const SOURCE = 'skypilot'
 
 const TELL_MS = 5_000
 const TELLERS = 20
@@ -52,6 +54,7 @@ export async function watchFleet(deps: FleetDeps): Promise<void> {
   }
   // Only a look-out that gets on is alive: one that hangs must be given to another worker.
   const noted = notedBefore()
+  const wishes = new Wishes(deps)
   const ticker = setInterval(() => performance.now() - aliveAtMs < STUCK_MS && heartbeat(noted), HEARTBEAT_MS)
   try {
     await quietly(deps, 'asking Temporal for the time', () => learnTime(deps))
@@ -60,20 +63,25 @@ export async function watchFleet(deps: FleetDeps): Promise<void> {
     let auditAtMs = 0
     let quietLooks = 0
     const catching = new CatchingUp(deps, noted)
+    let wasBlind = false
     for (;;) {
       if (catching.isDoneNow()) auditAtMs = 0
       const isAudit = performance.now() >= auditAtMs
       if (isAudit) auditAtMs = performance.now() + deps.reconcileIntervalMs
-      await sweep({ ...deps, onProgress }, view, noted, isAudit)
+      const isSeen = await sweep({ ...deps, onProgress }, view, noted, isAudit)
+      // Who could not look may have told us meanwhile that something is over, and be wrong.
+      if (isSeen && wasBlind) auditAtMs = 0
+      wasBlind = !isSeen
       onProgress()
       if (performance.now() >= startMissingAtMs) {
         startMissingAtMs = performance.now() + START_MISSING_EVERY_MS
         await quietly(deps, 'starting missing workflows', () => startMissing(deps))
       }
       quietLooks = view.isAnythingLive ? 0 : quietLooks + 1
-      if (await pause(deps, quietLooks >= QUIET_LOOKS_MIN)) quietLooks = 0
+      if (await wishes.pause(quietLooks >= QUIET_LOOKS_MIN)) quietLooks = 0
     }
   } finally {
+    wishes.stop()
     clearInterval(ticker)
   }
 }
@@ -90,16 +98,27 @@ async function learnTime({ temporal, clock }: FleetDeps): Promise<void> {
   if (seconds != null) clock.learn(Number(seconds) * 1_000 + Math.floor((nanos ?? 0) / 1_000_000))
 }
 
-/** Until the next look is due, or somebody asks for it, which is what it gives. */
-async function pause({ pollIntervalMs, onLookAsked }: FleetDeps, isQuiet: boolean): Promise<boolean> {
-  const idleMs = Math.max(pollIntervalMs, Math.min(pollIntervalMs * IDLE_FACTOR, IDLE_MAX_MS))
-  const asked = Promise.withResolvers<boolean>()
-  const stop = onLookAsked(() => asked.resolve(true))
-  try {
+/** Wishes for a look. One that comes during a look is for the next, which sees what happened since the wish. */
+class Wishes {
+  readonly #deps: FleetDeps
+  readonly stop: () => void
+  #asked = Promise.withResolvers<boolean>()
+
+  constructor(deps: FleetDeps) {
+    this.#deps = deps
+    this.stop = deps.onLookAsked(() => this.#asked.resolve(true))
+  }
+
+  /** Until the next look is due, or somebody asks for it, which is what it gives. */
+  async pause(isQuiet: boolean): Promise<boolean> {
+    const { pollIntervalMs } = this.#deps
+    const idleMs = Math.max(pollIntervalMs, Math.min(pollIntervalMs * IDLE_FACTOR, IDLE_MAX_MS))
     const slept = sleep(isQuiet ? idleMs : pollIntervalMs).then(() => false)
-    return await Promise.race([slept, asked.promise])
-  } finally {
-    stop()
+    try {
+      return await Promise.race([this.#asked.promise, slept])
+    } finally {
+      this.#asked = Promise.withResolvers<boolean>()
+    }
   }
 }
 
@@ -111,31 +130,38 @@ function notedBefore(): Noted {
 
 type LookDeps = Parameters<typeof look>[0]
 
+/** One look, told and noted. Gives whether anything could be seen. */
 async function sweep(
   deps: FleetDeps & LookDeps,
   view: FleetView,
   noted: Noted,
   isAudit: boolean,
-): Promise<void> {
+): Promise<boolean> {
   const startedAtMs = deps.clock.nowMs()
   try {
-    const { news, error } = await look(deps, view, { isAudit, startedAtMs })
+    const areTablesBehind = !(isAudit && (await areTablesWhole(deps, noted)))
+    const { news, error } = await look(deps, view, { isAudit, areTablesBehind, startedAtMs })
     await tellAll(deps, view, news)
     await note(deps, noted, { ok: error === null, error, atMs: startedAtMs })
+    return true
   } catch (error) {
     cancellationSignal().throwIfAborted()
     await note(deps, noted, { ok: false, error: messageOf(error), atMs: startedAtMs })
+    return false
   }
 }
 
 async function tellAll(
-  deps: FleetDeps,
+  deps: FleetDeps & LookDeps,
   view: FleetView,
   news: ReadonlyMap<number, readonly Fact[]>,
 ): Promise<void> {
   const waiting = [...news]
   const teller = async (): Promise<void> => {
-    for (let next = waiting.shift(); next; next = waiting.shift()) await tell(deps, view, ...next)
+    for (let next = waiting.shift(); next; next = waiting.shift()) {
+      await tell(deps, view, ...next)
+      deps.onProgress()
+    }
   }
   await Promise.all(Array.from({ length: TELLERS }, teller))
 }
@@ -165,16 +191,28 @@ const note = (
   seen: { ok: boolean; error: string | null; atMs: number },
 ): Promise<void> =>
   quietly(deps, 'noting the look', async () => {
-    const knownMs = (await touchSource(deps.db, { name: 'skypilot', ...seen })) ?? 0
-    // Tables that do not know what was noted last were put back to an earlier state.
-    if (noted.atMs !== null && knownMs < noted.atMs) {
-      deps.log('the tables were put back to an earlier state; they are told again what they have lost', {
-        knownMs,
-      })
-      noted.isLost = true
-    }
+    judge(deps, noted, await touchSource(deps.db, { name: SOURCE, ...seen }))
     noted.atMs = seen.atMs
   })
+
+/** Before anything is concluded from what is not in the tables. */
+async function areTablesWhole(deps: FleetDeps, noted: Noted): Promise<boolean> {
+  let isKnown = false
+  await quietly(deps, 'asking the tables how far they are', async () => {
+    judge(deps, noted, await triedAtMs(deps.db, SOURCE))
+    isKnown = true
+  })
+  return isKnown && !noted.isLost
+}
+
+/** Tables that do not know what was noted last were put back to an earlier state. */
+function judge(deps: FleetDeps, noted: Noted, knownAtMs: number | undefined): void {
+  const knownMs = knownAtMs ?? 0
+  if (noted.atMs === null || knownMs >= noted.atMs || noted.isLost) return
+  const text = 'the tables were put back to an earlier state; they are told again what they have lost'
+  deps.log(text, { knownMs })
+  noted.isLost = true
+}
 
 /** The tables are for people; that they are away must not stop the looking. */
 async function quietly(deps: FleetDeps, what: string, work: () => Promise<void>): Promise<void> {

@@ -20,6 +20,11 @@ export const listSources = (db: Queryable): Promise<SourceRow[]> =>
 
 const Before = z.object({ triedAtMs: timeMs })
 
+/** When a source was last asked, as far as the tables know. */
+export const triedAtMs = async (db: Queryable, name: string): Promise<number | undefined> =>
+  (await maybeOne(db, Before, 'select tried_at as "triedAtMs" from source where name = $1', [name]))
+    ?.triedAtMs
+
 /**
  * Notes one look at a source, and gives the time of the one that was noted before it, undefined where there was none. A
  * failed look never moves the time of the last good one.

@@ -44,7 +44,7 @@ function lookAt(answers: Answers, view = new FleetView()) {
     onProgress: () => undefined,
   }
   return new MockActivityEnvironment().run<[], Looked, () => Promise<Looked>>(() =>
-    look(deps, view, { isAudit: false, startedAtMs: 1_000 }),
+    look(deps, view, { isAudit: false, areTablesBehind: false, startedAtMs: 1_000 }),
   )
 }
 

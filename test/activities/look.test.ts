@@ -25,7 +25,7 @@ const db = { query: () => Promise.reject(new Error('Postgres is away')) } as unk
 
 async function seen(): Promise<{ facts: Fact[]; error: string | null }> {
   const deps = { skypilot: bench.sky, db, log: () => undefined, onProgress: () => undefined }
-  const when = { isAudit: false, startedAtMs: (now += MISSES_APART_MS) }
+  const when = { isAudit: false, areTablesBehind: false, startedAtMs: (now += MISSES_APART_MS) }
   const { news, error } = await bench.run(() => look(deps, view, when))
   return { facts: [...news.values()].flat(), error }
 }
