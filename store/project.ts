@@ -15,7 +15,8 @@ export const project = (pool: Pool, snapshot: Snapshot): Promise<void> =>
 
 /**
  * The name is reserved by its row; where another experiment has it already, ours keeps the one it has. One whose deletion
- * is undone holds no name any more and takes another where its own went to somebody else meanwhile.
+ * is undone, or whose row was lost with tables that were put back, holds no name any more and takes another where its own
+ * went to somebody else meanwhile.
  */
 async function projectExperiment(db: Queryable, snapshot: Snapshot): Promise<void> {
   const { cluster, attempts: _attempts, events: _events, ...columns } = snapshot
@@ -25,7 +26,9 @@ async function projectExperiment(db: Queryable, snapshot: Snapshot): Promise<voi
        held_reason, queued_at, cluster_name, cluster_status, cluster_autostop_minutes, cluster_launched_at, status, job_id,
        exit_code, seen_at, deleted_at, revision)
      overriding system value
-     select id, name, spec, "specRevision", policy, owner, owner, "desiredState", "desiredGeneration", "desiredActor",
+     select id, case when deleted or exists (select from experiment own where own.id = given.id)
+           or not exists (select from experiment other where other.name = given.name and other.deleted_at is null)
+         then name else name || '-' || id end, spec, "specRevision", policy, owner, owner, "desiredState", "desiredGeneration", "desiredActor",
        "desiredReason", to_timestamp("desiredAtMs" / 1000.0), run, phase, headline, to_timestamp("headlineSinceMs" / 1000.0),
        why, evidence, next, to_timestamp("nextAtMs" / 1000.0), "heldBy", "heldReason",
        to_timestamp("queuedAtMs" / 1000.0), "clusterName", "clusterStatus", "autostopMinutes",

@@ -109,6 +109,18 @@ describe('names', () => {
     expect(await getExperiment(db, String(row!.id))).toMatchObject({ name: 'mine', revision: 1 })
   })
 
+  test('of one whose row was lost goes to another, if somebody took it meanwhile', async () => {
+    const { id } = (await reserve('taken'))!
+    const lost = id + 1
+    await put(running(fresh(lost, 'taken')))
+    expect(await getExperiment(db, String(lost))).toMatchObject({ name: `taken-${lost}`, phase: 'waiting' })
+    await put(ended(fresh(lost, 'taken')))
+    expect(await getExperiment(db, String(lost))).toMatchObject({ name: `taken-${lost}` })
+    expect((await getExperiment(db, 'taken'))?.id).toBe(id)
+    await put(deleted(fresh(lost + 1, 'taken')))
+    expect((await getExperiment(db, 'taken'))?.id).toBe(id)
+  })
+
   test('a deleted one keeps its name, also when news of it come after a new one took that', async () => {
     const { id } = (await reserve('exp'))!
     const gone = deleted(fresh(id, 'exp'))
