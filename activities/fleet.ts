@@ -2,6 +2,7 @@ import { activityInfo, cancellationSignal, heartbeat, sleep } from '@temporalio/
 import { type Client, WorkflowNotFoundError } from '@temporalio/client'
 import type { Pool } from 'pg'
 import type { Fact } from '../core/facts.ts'
+import { idleIntervalMs } from '../core/sight.ts'
 import { isRecord } from '../core/spec.ts'
 import type { SkyPilot } from '../skypilot/client.ts'
 import { touchSource, triedAtMs } from '../store/sources.ts'
@@ -23,11 +24,7 @@ const TELL_MS = 5_000
 const TELLERS = 20
 const START_MISSING_EVERY_MS = 10_000
 
-/** Where nothing is live nothing changes by itself, so it is looked at more seldom; a launch asks for a look. */
-const IDLE_FACTOR = 6
-const IDLE_MAX_MS = 60_000
-
-/** After so many looks at nothing it is quiet; what was launched just now may not have shown itself at the first. */
+/** After so many looks at nothing it is quiet, and a launch asks for a look; what was launched just now may not have shown itself at the first. */
 const QUIET_LOOKS_MIN = 10
 
 export interface FleetDeps {
@@ -112,8 +109,7 @@ class Wishes {
   /** Until the next look is due, or somebody asks for it, which is what it gives. */
   async pause(isQuiet: boolean): Promise<boolean> {
     const { pollIntervalMs } = this.#deps
-    const idleMs = Math.max(pollIntervalMs, Math.min(pollIntervalMs * IDLE_FACTOR, IDLE_MAX_MS))
-    const slept = sleep(isQuiet ? idleMs : pollIntervalMs).then(() => false)
+    const slept = sleep(isQuiet ? idleIntervalMs(pollIntervalMs) : pollIntervalMs).then(() => false)
     try {
       return await Promise.race([this.#asked.promise, slept])
     } finally {

@@ -9,6 +9,14 @@ export const CANNOT_SEE = 'cannot-see'
 const LOOKS_MISSED_MAX = 5
 const PATIENCE_MIN_MS = 30_000
 
+/** Where nothing is live nothing changes by itself, so it is looked at more seldom. */
+const IDLE_FACTOR = 6
+const IDLE_MAX_MS = 60_000
+
+/** How long a look-out that sees nothing live waits from one look to the next. */
+export const idleIntervalMs = (pollIntervalMs: number): number =>
+  Math.max(pollIntervalMs, Math.min(pollIntervalMs * IDLE_FACTOR, IDLE_MAX_MS))
+
 /** Phases in which something of an experiment may be on SkyPilot's machines. */
 const LIVE: ReadonlySet<Phase> = new Set([
   'starting',
@@ -24,7 +32,9 @@ const LIVE: ReadonlySet<Phase> = new Set([
  * seen at all has nothing to be blind about.
  */
 export function blindSinceMs(okAtMs: number | null, pollIntervalMs: number, nowMs: number): number | null {
-  const patienceMs = Math.max(LOOKS_MISSED_MAX * pollIntervalMs, PATIENCE_MIN_MS)
+  // An idle look-out is no blind one: after its longest pause it has two intervals for the look itself.
+  const idleMs = idleIntervalMs(pollIntervalMs) + 2 * pollIntervalMs
+  const patienceMs = Math.max(LOOKS_MISSED_MAX * pollIntervalMs, idleMs, PATIENCE_MIN_MS)
   return okAtMs !== null && nowMs - okAtMs > patienceMs ? okAtMs : null
 }
 

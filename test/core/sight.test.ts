@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { PHASES } from '../../core/explain.ts'
-import { asSeen, blindSinceMs, CANNOT_SEE } from '../../core/sight.ts'
+import { asSeen, blindSinceMs, CANNOT_SEE, idleIntervalMs } from '../../core/sight.ts'
 
 const T = 1_000_000_000_000
 
@@ -12,6 +12,16 @@ describe('how far we see', () => {
     expect(blindSinceMs(T, intervalMs, T + patienceMs)).toBeNull()
     expect(blindSinceMs(T, intervalMs, T + patienceMs + 1)).toBe(T)
   })
+
+  test.each([200, 1_000, 5_000, 10_000, 30_000, 60_000, 300_000])(
+    'a look-out that looks every %i ms is not blind while nothing lives and it looks more seldom',
+    (intervalMs) => {
+      const looksTakeMs = intervalMs
+      const lastMs = T + idleIntervalMs(intervalMs) + looksTakeMs
+      expect(blindSinceMs(T, intervalMs, lastMs)).toBeNull()
+      expect(idleIntervalMs(intervalMs)).toBeGreaterThanOrEqual(intervalMs)
+    },
+  )
 
   test('what was never seen has nothing to be blind about', () => {
     expect(blindSinceMs(null, 1_000, T)).toBeNull()
