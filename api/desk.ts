@@ -11,7 +11,7 @@ import {
   renameExperiment,
 } from '../store/experiments.ts'
 import { listSources } from '../store/sources.ts'
-import { type AdoptInput, adoptionOf, findOrphan } from './adoption.ts'
+import { type AdoptInput, adoptionOf, findOrphan, noteAdopted } from './adoption.ts'
 import { type Applies, appliesOf } from './applies.ts'
 import { changesOf, type CreateInput, type EditInput } from './experiment-input.ts'
 import { checkLength, create, nameTaken, undelete } from './lifecycle.ts'
@@ -58,7 +58,11 @@ export function createDesk(deps: DeskDeps) {
 
     /** Takes a job or a cluster that belongs to nobody into this experiment. */
     adopt: (idOrName: string, input: AdoptInput, by: By) =>
-      wished(idOrName, async ({ id }) => experiments.adopt(id, await adoptionOf(db, id, input), by)),
+      wished(idOrName, async ({ id }) => {
+        const receipt = await experiments.adopt(id, await adoptionOf(db, id, input), by)
+        if (receipt.accepted) await noteAdopted(db, input)
+        return receipt
+      }),
 
     /** Has a job or a cluster that belongs to nobody ended. */
     async endOrphan(kind: string, key: string): Promise<void> {

@@ -49,7 +49,10 @@ const routes = {
         key: z.string().openapi({ param: { name: 'key', in: 'path' } }),
       }),
     },
-    responses: { ...jsonOf(z.object({ message: z.string() }), 'it is being ended'), ...problems(404, 503) },
+    responses: {
+      ...jsonOf(z.object({ message: z.string() }), 'it is being ended'),
+      ...problems(404, 409, 503),
+    },
   }),
   queue: createRoute({
     method: 'get',

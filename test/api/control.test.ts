@@ -215,6 +215,41 @@ describe('what belongs to nobody', () => {
     expect((await ask('POST', `/api/experiments/${third}/adopt`, cluster)).status).toBe(409)
   })
 
+  test('is ended no more once an experiment has it, on whatever page it still stands', async () => {
+    const [job, cluster] = [await create('exp'), await create('other')]
+    await ask('POST', `/api/experiments/${job}/adopt`, { job_id: 41 })
+    await ask('POST', `/api/experiments/${cluster}/adopt`, { cluster_name: 'left/over' })
+    expect((await ask('GET', '/api/orphans')).body.orphans).toEqual([])
+    expect((await page('/orphans/job/41/end', {})).status).toBe(404)
+    // A look that began before the adoption ends after it.
+    const seen = { key: '41', name: 'stranger', status: 'RUNNING', detail: null }
+    await seeOrphans(api.db, 'job', [seen], Date.now())
+    await seeOrphans(api.db, 'cluster', [{ ...seen, key: 'left/over', name: 'left/over' }], Date.now())
+    expect(await ask('POST', '/api/orphans/job/41/end')).toMatchObject({
+      status: 409,
+      body: { detail: `job 41 belongs to experiment ${job} (exp)` },
+    })
+    expect((await ask('POST', `/api/orphans/cluster/${encodeURIComponent('left/over')}/end`)).status).toBe(
+      409,
+    )
+    expect(api.core.ended).toEqual([])
+  })
+
+  test.each(['sky-jobs-controller-1a2b', 'sky-serve-controller-1a2b'])(
+    'is neither ended nor adopted where it is %s',
+    async (name) => {
+      const controller = { key: name, name, status: 'UP', detail: null }
+      await seeOrphans(api.db, 'cluster', [controller], Date.now())
+      const id = await create('exp')
+      expect(await ask('POST', `/api/orphans/cluster/${name}/end`)).toMatchObject({
+        status: 409,
+        body: { detail: expect.stringContaining("SkyPilot's own") as unknown },
+      })
+      expect((await ask('POST', `/api/experiments/${id}/adopt`, { cluster_name: name })).status).toBe(409)
+      expect(api.core.ended).toEqual([])
+    },
+  )
+
   test('has a page where both can be done, and the list leads to it', async () => {
     expect(await (await page('/')).text()).toContain('href="/orphans"')
     await create('exp')
