@@ -9,6 +9,7 @@ import {
   getExperiment,
   type Notes,
   renameExperiment,
+  takeBackName,
 } from '../store/experiments.ts'
 import { listSources } from '../store/sources.ts'
 import { type AdoptInput, adoptionOf, findOrphan, noteAdopted } from './adoption.ts'
@@ -148,20 +149,24 @@ async function edit(
   const spec = changesOf(input, row.spec)
   const policy = policyOf(input)
   checkLength({ ...row.spec, ...spec })
-  await editNotes(db, row.id, notesOf(input))
   const name = input.name === row.name ? undefined : input.name
-  if (name === undefined && Object.keys({ ...spec, ...policy }).length === 0)
+  // What people note beside it comes last: an edit that is refused has changed nothing.
+  const note = (): Promise<void> => editNotes(db, row.id, notesOf(input))
+  if (name === undefined && Object.keys({ ...spec, ...policy }).length === 0) {
+    await note()
     return { row: await findExperiment(db, String(row.id)), applies: appliesOf(input, row) }
+  }
   // The row holds the name first, so that two experiments can never be given the same one.
   if (name !== undefined && !(await renameExperiment(db, row.id, name))) throw nameTaken(name)
   const change = { spec, policy, ...(name === undefined ? {} : { name }) }
-  try {
-    const { revision, applies } = await accepted(() => experiments.edit(row.id, change, by))
-    return { row: await shown(db, row, revision), applies: appliesOf(input, row, applies) }
-  } catch (error) {
-    if (name !== undefined) await renameExperiment(db, row.id, row.name)
-    throw error
-  }
+  const { revision, applies } = await accepted(() => experiments.edit(row.id, change, by)).catch(
+    async (error: unknown) => {
+      if (name !== undefined) await takeBackName(db, row)
+      throw error
+    },
+  )
+  await note()
+  return { row: await shown(db, row, revision), applies: appliesOf(input, row, applies) }
 }
 
 function notesOf({ description, tags, group, order }: EditInput): Partial<Notes> {

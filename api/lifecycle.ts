@@ -97,7 +97,7 @@ export async function undelete(
     if (receipt.accepted) return await shownAgain(db, row, receipt.revision)
     await reach(async () => experiments.restore(await restoredFrom(db, row, by.actor)))
   } catch (error) {
-    if (row.deletedAtMs !== null) await buryRow(db, row.id)
+    await buryRow(db, row)
     throw error
   }
   return shownAgain(db, row, row.revision + 1)

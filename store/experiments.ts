@@ -147,6 +147,23 @@ export async function renameExperiment(db: Queryable, id: number, name: string):
   }
 }
 
+/** What a row was before something was written into it ahead of its workflow. */
+export type Before = Pick<ExperimentRow, 'id' | 'name' | 'deletedAtMs' | 'revision'>
+
+/**
+ * Takes back `renameExperiment`, unless its workflow has told anything since: then the row has the name that the workflow
+ * has, and an answer that was lost may have been a yes.
+ */
+export async function takeBackName(db: Queryable, before: Before): Promise<void> {
+  const { id, name, revision } = before
+  try {
+    await db.query('update experiment set name = $2 where id = $1 and revision = $3', [id, name, revision])
+  } catch (error) {
+    // Another was given the old name within that moment: this one keeps what it has.
+    if (!isNameTaken(error)) throw error
+  }
+}
+
 const isNameTaken = (error: unknown): boolean =>
   error instanceof DatabaseError && error.constraint === 'experiment_name_of_the_living'
 
@@ -208,9 +225,12 @@ export async function reviveRow(db: Queryable, id: number): Promise<boolean> {
   }
 }
 
-/** Takes back `reviveRow`, where the workflow could not be brought back. */
-export async function buryRow(db: Queryable, id: number): Promise<void> {
-  await db.query('update experiment set deleted_at = now() where id = $1 and deleted_at is null', [id])
+/** Takes back `reviveRow`, unless its workflow has told anything since; see `takeBackName`. */
+export async function buryRow(db: Queryable, before: Before): Promise<void> {
+  await db.query(
+    'update experiment set deleted_at = $2 where id = $1 and deleted_at is null and revision = $3',
+    [before.id, before.deletedAtMs === null ? null : new Date(before.deletedAtMs), before.revision],
+  )
 }
 
 const NextSeq = z.object({ nextSeq: z.int() })

@@ -14,8 +14,11 @@ import {
   getExperiment,
   listExperiments,
   nextSeq,
+  renameExperiment,
   reserveExperiment,
   reviveRow,
+  takeBackName,
+  unreserve,
 } from '../../store/experiments.ts'
 import {
   findByNames,
@@ -78,7 +81,7 @@ async function reserve(name: string, by = 'me'): Promise<number> {
 
 const wished = (
   state: Experiment,
-  kind: 'setDesiredState' | 'delete' | 'undelete' | 'hold',
+  kind: 'setDesiredState' | 'edit' | 'delete' | 'undelete' | 'hold',
   value: unknown,
 ) => accept(state, { kind, value }, T + 1)[0]
 const put = (state: Experiment): Promise<void> => project(db, snapshotOf(state, T + 10))
@@ -194,11 +197,32 @@ describe('deleting can be undone', () => {
 
   test('a row that was brought back can be taken away again', async () => {
     const state = await queued('exp')
-    await put(wished(state, 'delete', {}))
+    const deleted = wished(state, 'delete', {})
+    await put(deleted)
+    const before = (await getDeleted(db, 'exp'))!
     expect(await reviveRow(db, state.id)).toBe(true)
     expect(await getExperiment(db, 'exp')).toMatchObject({ id: state.id })
-    await buryRow(db, state.id)
-    expect(await getExperiment(db, 'exp')).toBeUndefined()
+    await buryRow(db, before)
+    expect(await getDeleted(db, 'exp')).toEqual({ ...before, updatedAtMs: expect.any(Number) as number })
+    await put(wished(deleted, 'undelete', {}))
+    await buryRow(db, before)
+    expect(await getExperiment(db, 'exp')).toMatchObject({ id: state.id })
+  })
+
+  test('a new name is taken back only from a row of which nothing was heard since', async () => {
+    const state = await queued('exp')
+    await put(state)
+    const before = (await getExperiment(db, 'exp'))!
+    await renameExperiment(db, state.id, 'new')
+    const other = await reserve('exp')
+    await takeBackName(db, before)
+    expect((await getExperiment(db, 'exp'))?.id).toBe(other)
+    await unreserve(db, other)
+    await takeBackName(db, before)
+    expect((await getExperiment(db, 'exp'))?.id).toBe(state.id)
+    await put(wished(state, 'edit', { name: 'new', spec: {} }))
+    await takeBackName(db, before)
+    expect((await getExperiment(db, 'new'))?.id).toBe(state.id)
   })
 
   test('its log goes on where it ended', async () => {
