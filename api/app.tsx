@@ -53,7 +53,7 @@ export function createApp(given: AppDeps): OpenAPIHono {
   })
   app.use(jsxRenderer(({ children }) => <>{children}</>, { docType: true }))
   app.route('/', assets())
-  app.route('/', healthApi(deps.db))
+  app.route('/', healthApi(deps))
   app.route('/', experimentsApi(deps))
   app.route('/', controlApi(deps))
   app.route('/', fleetApi(deps))

@@ -1,14 +1,17 @@
 import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi'
-import type { Pool } from 'pg'
 import { countByPhase } from '../store/experiments.ts'
 import { listExpectedClusters } from '../store/fleet.ts'
-import { listSources, type SourceRow } from '../store/sources.ts'
+import type { SourceRow } from '../store/sources.ts'
+import { type SeenDeps, seenSources } from './seen.ts'
 
 const Source = z.object({
   last_sync: z.iso.datetime().nullable().openapi({ description: 'the last look that succeeded' }),
   staleness_seconds: z.number().nullable(),
   running: z.boolean().openapi({ description: 'true while looks succeed' }),
-  error: z.string().nullable().openapi({ description: 'what went wrong with the last look' }),
+  error: z
+    .string()
+    .nullable()
+    .openapi({ description: 'what went wrong with the last look, or that none has come for too long' }),
 })
 
 const HealthJson = z
@@ -34,11 +37,12 @@ const healthRoute = createRoute({
 const UNUSED = { last_sync: null, staleness_seconds: null, running: false, error: null }
 
 /** `/api/health` tells people how old things are; `/healthz` tells machines whether this process can serve. */
-export function healthApi(db: Pool): OpenAPIHono {
+export function healthApi(deps: SeenDeps): OpenAPIHono {
+  const { db } = deps
   const app = new OpenAPIHono()
   app.openapi(healthRoute, async (c) => {
     const [sources, counts, clusters] = await Promise.all([
-      listSources(db),
+      seenSources(deps),
       countByPhase(db),
       listExpectedClusters(db),
     ])

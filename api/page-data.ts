@@ -4,11 +4,11 @@ import { listAttempts } from '../store/attempts.ts'
 import { listEvents } from '../store/events.ts'
 import { countByPhase, type ExperimentRow, getDeleted, listExperiments } from '../store/experiments.ts'
 import { countOrphans } from '../store/fleet.ts'
-import { listSources, type SourceRow } from '../store/sources.ts'
+import type { SourceRow } from '../store/sources.ts'
 import type { DetailProps } from '../views/detail.tsx'
 import type { Frame } from '../views/layout.tsx'
 import type { ListProps, ListQuery } from '../views/list.tsx'
-import { seenRows } from './seen.ts'
+import { seenRows, seenSources } from './seen.ts'
 
 export interface PageDeps {
   db: Pool
@@ -31,7 +31,7 @@ export async function frameOf(
 ): Promise<Frame & { sources: SourceRow[] }> {
   return {
     nowMs: Date.now(),
-    sources: await listSources(deps.db),
+    sources: await seenSources(deps),
     temporalUiUrl: deps.temporalUiUrl,
     section,
   }

@@ -15,6 +15,23 @@ export interface SeenDeps {
   pollIntervalMs: number
 }
 
+/** The last good look at SkyPilot, when it is too long ago; null while SkyPilot is in sight. */
+const blindOf = (sources: readonly SourceRow[], pollIntervalMs: number): number | null =>
+  blindSinceMs(sources.find(isSkyPilot)?.okAtMs ?? null, pollIntervalMs, Date.now())
+
+const isSkyPilot = ({ name }: SourceRow): boolean => name === 'skypilot'
+
+/** The sources as they are told now: that nobody looks any more has been written down by nobody. */
+export async function seenSources({ db, pollIntervalMs }: SeenDeps): Promise<SourceRow[]> {
+  const sources = await listSources(db)
+  if (blindOf(sources, pollIntervalMs) === null) return sources
+  return sources.map((source) =>
+    isSkyPilot(source) ? { ...source, error: source.error ?? NOBODY_LOOKS } : source,
+  )
+}
+
+const NOBODY_LOOKS = 'nobody has looked at SkyPilot since then: does a worker run?'
+
 /** Adds to rows what is only true at the time of reading. */
 export async function seenRows(
   { db, pollIntervalMs }: SeenDeps,
@@ -23,8 +40,7 @@ export async function seenRows(
 ): Promise<SeenRow[]> {
   const queued = rows.filter(({ phase }) => phase === 'queued').map(({ id }) => id)
   const [known, places] = await Promise.all([sources ?? listSources(db), queuePlaces(db, queued)])
-  const okAtMs = known.find(({ name }) => name === 'skypilot')?.okAtMs ?? null
-  const blind = blindSinceMs(okAtMs, pollIntervalMs, Date.now())
+  const blind = blindOf(known, pollIntervalMs)
   return rows.map((row) => ({ ...asSeen(row, blind), queue: places.get(row.id) ?? null }))
 }
 

@@ -7,6 +7,7 @@ const T = 1_000_000_000_000
 describe('how far we see', () => {
   test.each([
     ['five missed looks, but at least half a minute', 1_000, 30_000],
+    ['more than a desk at rest lets pass between two looks', 10_000, 80_000],
     ['five missed looks of a slow interval', 60_000, 300_000],
   ])('%s', (_, intervalMs, patienceMs) => {
     expect(blindSinceMs(T, intervalMs, T + patienceMs)).toBeNull()
