@@ -6,7 +6,7 @@ import { type AttemptRow, getAttempt, getAttemptByJob } from '../store/attempts.
 import {
   editNotes,
   type ExperimentRow,
-  getExperiment,
+  getPresent,
   type Notes,
   renameExperiment,
   takeBackName,
@@ -47,7 +47,7 @@ export function createDesk(deps: DeskDeps) {
 
     /** Deletes it, and returns its last row: by its id the deletion can be undone. */
     async remove(idOrName: string, by: By): Promise<ExperimentRow> {
-      const row = await find(idOrName)
+      const row = await findLiving(db, idOrName)
       const receipt = await reach(() => experiments.delete(row.id, by))
       if (!receipt.accepted) throw new Problem(409, receipt.reason)
       return shown(db, row, receipt.revision)
@@ -105,7 +105,7 @@ function createWishes({ db, experiments }: DeskDeps) {
     idOrName: string,
     wish: (row: ExperimentRow) => Promise<Receipt>,
   ): Promise<ExperimentRow> {
-    const row = await find(idOrName)
+    const row = await findLiving(db, idOrName)
     const { revision } = await accepted(() => wish(row))
     return shown(db, row, revision)
   }
@@ -119,8 +119,16 @@ function createWishes({ db, experiments }: DeskDeps) {
 }
 
 async function findExperiment(db: Pool, idOrName: string): Promise<ExperimentRow> {
-  const row = await getExperiment(db, idOrName)
+  const row = await getPresent(db, idOrName)
   if (!row) throw new Problem(404, `Experiment '${idOrName}' not found`)
+  return row
+}
+
+/** One that takes wishes. @throws Problem 404, or 409 for one that is being deleted */
+async function findLiving(db: Pool, idOrName: string): Promise<ExperimentRow> {
+  const row = await findExperiment(db, idOrName)
+  if (row.deletedAtMs !== null)
+    throw new Problem(409, `${row.name} is being deleted; undelete it to have anything else done with it`)
   return row
 }
 
@@ -145,7 +153,7 @@ async function edit(
   input: EditInput,
   by: By,
 ): Promise<{ row: ExperimentRow; applies: Applies }> {
-  const row = await findExperiment(db, idOrName)
+  const row = await findLiving(db, idOrName)
   const spec = changesOf(input, row.spec)
   const policy = policyOf(input)
   checkLength({ ...row.spec, ...spec })

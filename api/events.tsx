@@ -2,6 +2,7 @@ import { type Context, Hono } from 'hono'
 import type { JSX } from 'hono/jsx/jsx-runtime'
 import { type SSEStreamingApi, streamSSE } from 'hono/streaming'
 import { listOrphans } from '../store/fleet.ts'
+import { getDeleted } from '../store/experiments.ts'
 import { changeOf, type Change, type Listener } from '../store/listen.ts'
 import { listQueue } from '../store/queue.ts'
 import { Attempts, Config, isLive, Summary } from '../views/detail.tsx'
@@ -84,13 +85,13 @@ const everything = (): boolean => true
 
 async function listParts(deps: EventsDeps, query: ListQuery): Promise<Part[]> {
   const props = await listProps(deps, query)
-  const { frame, rows, counts, orphans } = props
+  const { frame, rows, counts, deleting, orphans } = props
   return [
     sourcesPart(frame),
     {
       target: '#strip',
-      made: [[...counts], orphans],
-      draw: () => <Strip counts={counts} query={query} orphans={orphans} />,
+      made: [[...counts], deleting, orphans],
+      draw: () => <Strip {...props} />,
     },
     { target: '#rows', made: rows.map(({ id }) => id), draw: () => <Rows {...props} /> },
     ...rows.map((row) => ({
@@ -120,7 +121,9 @@ async function orphanParts(deps: EventsDeps): Promise<Part[]> {
 }
 
 async function experimentParts(deps: EventsDeps, id: number): Promise<Part[]> {
-  const props = await detailProps(deps, await deps.desk.find(String(id)))
+  // A page that is open while the last of a deleted one goes says so, and does not stop in the middle.
+  const row = (await getDeleted(deps.db, String(id))) ?? (await deps.desk.find(String(id)))
+  const props = await detailProps(deps, row)
   const { frame, of, attempts, events, workflowUrl } = props
   const { nowMs } = frame
   return [
@@ -135,7 +138,7 @@ async function experimentParts(deps: EventsDeps, id: number): Promise<Part[]> {
     { target: '#attempts', made: attempts, draw: () => <Attempts attempts={attempts} nowMs={nowMs} /> },
     {
       target: '#config',
-      made: [of.spec, of.policy, of.name],
+      made: [of.spec, of.policy, of.name, of.deletedAtMs],
       draw: () => <Config of={of} workflowUrl={workflowUrl} />,
     },
     {

@@ -10,7 +10,7 @@ import type { Desk } from './desk.ts'
 import { CreateInput, EditInput, FlagsInput } from './experiment-input.ts'
 import { ExperimentJson, experimentJson, JobJson, jobJson } from './json.ts'
 import { type SeenDeps, seenRow, seenRows } from './seen.ts'
-import { actorOf, invalid, jsonBody, jsonOf, problems } from './openapi.ts'
+import { actorOf, flag, invalid, jsonBody, jsonOf, problems } from './openapi.ts'
 
 const LIST_MAX = 1_000
 
@@ -49,6 +49,10 @@ const routes = {
       query: z.object({
         search: z.string().optional(),
         phase: z.union([z.enum(PHASES), z.array(z.enum(PHASES))]).optional(),
+        deleting: flag.openapi({
+          description:
+            'those that are deleted and of which something may still be there, in place of the living',
+        }),
         headline: z.union([z.enum(HEADLINE_WORDS), z.array(z.enum(HEADLINE_WORDS))]).optional(),
         limit: Limit(LIST_MAX),
         offset: z.coerce.number().int().min(0).default(0),
@@ -69,7 +73,7 @@ const routes = {
   get: createRoute({
     method: 'get',
     path: '/api/experiments/{id}',
-    summary: 'One experiment',
+    summary: 'One experiment; by its id also one that is being deleted, until nothing of it is left',
     request: { params: IdParam },
     responses: { ...jsonOf(One, 'the experiment'), ...problems(404) },
   }),
@@ -205,12 +209,13 @@ export function experimentsApi(deps: ExperimentsDeps): OpenAPIHono {
 function readRoutes(app: OpenAPIHono, deps: ExperimentsDeps): void {
   const { db, desk } = deps
   app.openapi(routes.list, async (c) => {
-    const { search, phase, headline, limit, offset } = c.req.valid('query')
+    const { search, phase, headline, deleting, limit, offset } = c.req.valid('query')
+    const which = deleting ? 'being-deleted' : 'living'
     const phases = phase === undefined ? undefined : [phase].flat()
     const headlines = headline === undefined ? undefined : [headline].flat()
     const [rows, counts] = await Promise.all([
-      listExperiments(db, { search, phases, headlines, limit, offset }),
-      countByPhase(db, { search, headlines }),
+      listExperiments(db, { which, search, phases, headlines, limit, offset }),
+      countByPhase(db, { which, search, headlines }),
     ])
     const total = [...counts]
       .filter(([each]) => phases === undefined || phases.some((wanted) => wanted === each))

@@ -7,15 +7,11 @@ import type { SkyPilot } from '../skypilot/client.ts'
 import { type Desk, findJob } from './desk.ts'
 import { openLog } from './job-log.ts'
 import { JobJson, jobJson } from './json.ts'
-import { actorOf, invalid, jsonOf, problemOf, problems } from './openapi.ts'
+import { actorOf, flag, invalid, jsonOf, problemOf, problems } from './openapi.ts'
 
 const LIST_MAX = 1_000
 const IdParam = z.object({ id: z.string().openapi({ param: { name: 'id', in: 'path' } }) })
 const Message = z.object({ message: z.string() })
-const flag = z
-  .enum(['true', 'false', '1', '0'])
-  .default('false')
-  .transform((text) => text === 'true' || text === '1')
 
 const LogsQuery = z.object({
   follow: flag,
@@ -43,7 +39,7 @@ const routes = {
     path: '/api/jobs/{id}/cancel',
     summary: 'Cancel a job; its experiment is set to STOPPED',
     request: { params: IdParam },
-    responses: { ...jsonOf(Message, 'the cancel was taken'), ...problems(400, 404, 503) },
+    responses: { ...jsonOf(Message, 'the cancel was taken'), ...problems(400, 404, 409, 503) },
   }),
   logs: createRoute({
     method: 'get',
@@ -79,7 +75,9 @@ export function jobsApi({ db, desk, skypilot }: { db: Pool; desk: Desk; skypilot
     const { limit, include_stopped: all } = c.req.valid('query')
     const attempts = await listJobs(db, { limit, onlyLive: !all })
     const ids = [...new Set(attempts.map(({ experimentId }) => experimentId))]
-    const owners = new Map((await listExperiments(db, { ids, limit: LIST_MAX })).map((row) => [row.id, row]))
+    // A job may outlast its experiment for as long as SkyPilot does not end it.
+    const rows = await listExperiments(db, { which: 'both', ids, limit: LIST_MAX })
+    const owners = new Map(rows.map((row) => [row.id, row]))
     const jobs = attempts.flatMap((attempt) => {
       const owner = owners.get(attempt.experimentId)
       return owner ? [jobJson(attempt, owner)] : []

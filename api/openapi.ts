@@ -53,6 +53,12 @@ export function problemOf(issues: readonly z.core.$ZodIssue[]): Problem {
 export const invalid: Hook<unknown, Env, string, Response | undefined> = (result, c) =>
   result.success ? undefined : sendProblem(c, problemOf(result.error.issues))
 
+/** A switch in an address. */
+export const flag = z
+  .enum(['true', 'false', '1', '0'])
+  .default('false')
+  .transform((text) => text === 'true' || text === '1')
+
 /** Who asks. Until there are accounts that is whoever reaches the console, or the name a script gives itself. */
 export const actorOf = (c: Context): string =>
   (c.req.header('x-skydeck-actor') ?? 'you').trim().slice(0, 100) || 'you'

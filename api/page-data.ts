@@ -42,26 +42,33 @@ export function listQueryOf(query: Record<string, string>): ListQuery {
   return {
     q: (query['q'] ?? '').trim(),
     phase: PHASES.find((phase: Phase) => phase === query['phase']),
+    isDeleting: query['deleting'] === '1',
     page: Number.isSafeInteger(page) && page >= 1 && page <= 1_000_000 ? page : 1,
   }
 }
 
 export async function listProps(deps: PageDeps, query: ListQuery): Promise<ListProps> {
   const search = query.q || undefined
-  const [frame, rows, counts, orphans] = await Promise.all([
+  const which = query.isDeleting ? 'being-deleted' : 'living'
+  const [frame, rows, counts, deleting, orphans] = await Promise.all([
     frameOf(deps),
     listExperiments(deps.db, {
+      which,
       search,
       phases: query.phase ? [query.phase] : undefined,
       limit: PAGE_SIZE,
       offset: (query.page - 1) * PAGE_SIZE,
     }),
     countByPhase(deps.db, { search }),
+    countByPhase(deps.db, { which: 'being-deleted', search }),
     countOrphans(deps.db),
   ])
   const seen = await seenRows(deps, rows, frame.sources)
-  return { frame, query, rows: seen, counts, orphans, pageSize: PAGE_SIZE }
+  return { frame, query, rows: seen, counts, deleting: sum(deleting), orphans, pageSize: PAGE_SIZE }
 }
+
+const sum = (counts: ReadonlyMap<string, number>): number =>
+  [...counts.values()].reduce((total, count) => total + count, 0)
 
 /** The experiment that was just deleted, as long as it is. */
 export async function deletedOf(deps: PageDeps, id: string | undefined): Promise<ListProps['deleted']> {

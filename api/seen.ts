@@ -24,10 +24,9 @@ const isSkyPilot = ({ name }: SourceRow): boolean => name === 'skypilot'
 /** The sources as they are told now: that nobody looks any more has been written down by nobody. */
 export async function seenSources({ db, pollIntervalMs }: SeenDeps): Promise<SourceRow[]> {
   const sources = await listSources(db)
-  if (blindOf(sources, pollIntervalMs) === null) return sources
-  return sources.map((source) =>
-    isSkyPilot(source) ? { ...source, error: source.error ?? NOBODY_LOOKS } : source,
-  )
+  const skypilot = sources.find(isSkyPilot)
+  if (skypilot && blindOf(sources, pollIntervalMs) !== null) skypilot.error ??= NOBODY_LOOKS
+  return sources
 }
 
 const NOBODY_LOOKS = 'nobody has looked at SkyPilot since then: does a worker run?'

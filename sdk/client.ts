@@ -57,6 +57,8 @@ export interface ExperimentInfo {
   command: string
   nodes: number
   gpus: number
+  /** True while the clean-up goes on; by its id it is found for so long. */
+  deleted: boolean
   run: number
   /** Its current job, as `JobInfo.id` names it. */
   job: string | null
@@ -164,8 +166,13 @@ export class SkyDeck {
     return (await this.#http.json<One>('GET', of(idOrName))).experiment
   }
 
-  /** The newest experiments; `search` is a part of the name. */
-  async list(query: { search?: string; limit?: number; offset?: number } = {}): Promise<ExperimentInfo[]> {
+  /**
+   * The newest experiments; `search` is a part of the name. With `deleting` those that are deleted and of which something
+   * may still be there.
+   */
+  async list(
+    query: { search?: string; deleting?: boolean; limit?: number; offset?: number } = {},
+  ): Promise<ExperimentInfo[]> {
     const given = new URLSearchParams()
     for (const [key, value] of Object.entries(query)) given.set(key, String(value))
     const path = `/api/experiments?${given}`

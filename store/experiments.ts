@@ -199,6 +199,25 @@ export async function getExperiment(db: Queryable, idOrName: string): Promise<Ex
   )
 }
 
+/**
+ * Deleted, and not known to have come to its end: something of it may still be on a machine. A second job is ended after
+ * all else, when the phase says nothing of it any more.
+ */
+const BEING_DELETED = `deleted_at is not null and (phase <> 'terminated' or headline = 'two-jobs')`
+
+/** The same, and by its id also one that is being deleted; its name belongs to whoever takes it. */
+export async function getPresent(db: Queryable, idOrName: string): Promise<ExperimentRow | undefined> {
+  const id = /^[1-9]\d{0,8}$/.test(idOrName) ? Number(idOrName) : null
+  return maybeOne(
+    db,
+    ExperimentRow,
+    `select ${COLUMNS} from experiment
+     where id = $1 and (deleted_at is null or ${BEING_DELETED}) or name = $2 and deleted_at is null
+     order by (id = $1) desc limit 1`,
+    [id, idOrName],
+  )
+}
+
 /** Finds a deleted experiment by its id, or the one of a name that was deleted last. */
 export async function getDeleted(db: Queryable, idOrName: string): Promise<ExperimentRow | undefined> {
   const id = /^[1-9]\d{0,8}$/.test(idOrName) ? Number(idOrName) : null
@@ -273,6 +292,8 @@ export async function unreserve(db: Queryable, id: number): Promise<void> {
 }
 
 export interface ListQuery {
+  /** The living unless said otherwise. */
+  which?: Which | undefined
   /** A part of the name. */
   search?: string | undefined
   phases?: readonly string[] | undefined
@@ -282,7 +303,14 @@ export interface ListQuery {
   offset?: number
 }
 
-const FILTER = `deleted_at is null
+type Which = 'living' | 'being-deleted' | 'both'
+const IS: Readonly<Record<Which, string>> = {
+  living: 'deleted_at is null',
+  'being-deleted': BEING_DELETED,
+  both: `(deleted_at is null or ${BEING_DELETED})`,
+}
+
+const filterOf = ({ which = 'living' }: Pick<ListQuery, 'which'>): string => `${IS[which]}
   and ($1::text is null or name ilike '%' || $1 || '%')
   and ($2::text[] is null or phase = any($2))
   and ($3::integer[] is null or id = any($3))
@@ -295,27 +323,27 @@ const filterValues = (query: Omit<ListQuery, 'limit'>): unknown[] => [
   query.headlines ?? null,
 ]
 
-/** Living experiments, in the order that people gave them, then newest first. */
+/** Experiments, in the order that people gave them, then newest first. */
 export const listExperiments = (db: Queryable, query: ListQuery): Promise<ExperimentRow[]> =>
   many(
     db,
     ExperimentRow,
-    `select ${COLUMNS} from experiment where ${FILTER}
+    `select ${COLUMNS} from experiment where ${filterOf(query)}
      order by sort_order, id desc limit $5 offset $6`,
     [...filterValues(query), query.limit, query.offset ?? 0],
   )
 
 const Count = z.object({ phase: z.enum(PHASES), count: z.int() })
 
-/** How many living experiments are in each phase. */
+/** How many experiments are in each phase. */
 export async function countByPhase(
   db: Queryable,
-  query: Pick<ListQuery, 'search' | 'headlines'> = {},
+  query: Pick<ListQuery, 'which' | 'search' | 'headlines'> = {},
 ): Promise<Map<string, number>> {
   const rows = await many(
     db,
     Count,
-    `select phase, count(*)::integer as count from experiment where ${FILTER} group by phase`,
+    `select phase, count(*)::integer as count from experiment where ${filterOf(query)} group by phase`,
     filterValues(query),
   )
   return new Map(rows.map(({ phase, count }) => [phase, count]))

@@ -9,7 +9,7 @@ import { LogPanel } from './log.tsx'
 import type { AttemptView, EventView, ExperimentView } from './model.ts'
 import { paths, type Saved } from './paths.ts'
 import { Status } from './status.tsx'
-import { Hold, MoreVerbs } from './verbs.tsx'
+import { Hold, MoreVerbs, Undelete } from './verbs.tsx'
 import { Wish } from './wish.tsx'
 
 export interface DetailProps {
@@ -36,7 +36,7 @@ export const DetailPage = (props: DetailProps & { saved?: Saved }): JSX.Element 
       <div>
         <Config of={props.of} workflowUrl={props.workflowUrl} />
         <EventList events={props.events} nowMs={props.frame.nowMs} />
-        <MoreVerbs of={props.of} />
+        {props.of.deletedAtMs === null ? <MoreVerbs of={props.of} /> : null}
       </div>
     </div>
   </Layout>
@@ -72,12 +72,17 @@ export const Summary = ({
         <h1>{of.name}</h1>
         <Status of={of} />
         <div class="wishes">
-          <Wish of={of} state="RUNNING" region="summary" />
-          <Wish of={of} state="STOPPED" region="summary" />
-          <Wish of={of} state="TERMINATED" region="summary" />
-          <Hold of={of} region="summary" />
+          {of.deletedAtMs === null ? <Wishes of={of} /> : <Undelete id={of.id} name={of.name} />}
         </div>
       </div>
+      {of.deletedAtMs === null ? null : (
+        <p class="notice calm" role="status">
+          Deleted <Age atMs={of.deletedAtMs} nowMs={frame.nowMs} />.{' '}
+          {of.phase === 'terminated'
+            ? 'Nothing of it is left.'
+            : 'What is left of it is being ended, and may cost money until then.'}
+        </p>
+      )}
       <Why of={of} nowMs={frame.nowMs} />
       <dl class="facts">
         <Fact name="wanted">
@@ -100,6 +105,15 @@ export const Summary = ({
     </section>
   )
 }
+
+const Wishes = ({ of }: { of: ExperimentView }): JSX.Element => (
+  <>
+    <Wish of={of} state="RUNNING" region="summary" />
+    <Wish of={of} state="STOPPED" region="summary" />
+    <Wish of={of} state="TERMINATED" region="summary" />
+    <Hold of={of} region="summary" />
+  </>
+)
 
 const Fact = ({ name, children }: { name: string; children?: unknown }): JSX.Element => (
   <div>
@@ -234,7 +248,7 @@ export const Config = ({
   return (
     <section id="config" class="panel" aria-labelledby="config-title">
       <h2 id="config-title">
-        Command <a href={paths.edit(of.id)}>edit</a>
+        Command {of.deletedAtMs === null ? <a href={paths.edit(of.id)}>edit</a> : null}
       </h2>
       <pre class="command">{line}</pre>
       <dl class="facts">

@@ -14,6 +14,8 @@ import { Wish } from './wish.tsx'
 export interface ListQuery {
   q: string
   phase: Phase | undefined
+  /** Those that are being deleted, in place of the living. */
+  isDeleting: boolean
   page: number
 }
 
@@ -23,6 +25,8 @@ export interface ListProps {
   rows: readonly ExperimentView[]
   counts: ReadonlyMap<string, number>
   pageSize: number
+  /** How many are deleted and may still have something on a machine. */
+  deleting: number
   /** How many jobs and clusters belong to nobody. */
   orphans: number
   /** What was just deleted, and can be brought back. */
@@ -40,6 +44,7 @@ export const ListPage = (props: ListProps): JSX.Element => (
         </label>
         <input id="q" type="search" name="q" value={props.query.q} placeholder="Find by name  ( / )" />
         {props.query.phase ? <input type="hidden" name="phase" value={props.query.phase} /> : null}
+        {props.query.isDeleting ? <input type="hidden" name="deleting" value="1" /> : null}
         <noscript>
           <button>Find</button>
         </noscript>
@@ -49,7 +54,7 @@ export const ListPage = (props: ListProps): JSX.Element => (
       </a>
     </div>
     {props.deleted ? <Deleted of={props.deleted} /> : null}
-    <Strip counts={props.counts} query={props.query} orphans={props.orphans} />
+    <Strip {...props} />
     <Rows {...props} />
   </Layout>
 )
@@ -64,17 +69,17 @@ const Deleted = ({ of }: { of: { id: number; name: string } }): JSX.Element => (
 export const Strip = ({
   counts,
   query,
+  deleting,
   orphans,
-}: {
-  counts: ReadonlyMap<string, number>
-  query: ListQuery
-  orphans: number
-}): JSX.Element => {
+}: Pick<ListProps, 'counts' | 'query' | 'deleting' | 'orphans'>): JSX.Element => {
   const total = [...counts.values()].reduce((sum, count) => sum + count, 0)
   const shown = PHASES.filter((phase) => (counts.get(phase) ?? 0) > 0 || phase === query.phase)
   return (
     <nav id="strip" class="strip" aria-label="By state">
-      <a href={paths.list({ q: query.q })} aria-current={query.phase ? undefined : 'true'}>
+      <a
+        href={paths.list({ q: query.q })}
+        aria-current={query.phase || query.isDeleting ? undefined : 'true'}
+      >
         all <b>{total}</b>
       </a>
       {shown.map((phase) => (
@@ -82,6 +87,14 @@ export const Strip = ({
           <Mark phase={phase} /> {wordOf(phase)} <b>{counts.get(phase) ?? 0}</b>
         </a>
       ))}
+      {deleting > 0 || query.isDeleting ? (
+        <a
+          href={paths.list({ q: query.q, isDeleting: true })}
+          aria-current={query.isDeleting ? 'true' : undefined}
+        >
+          <Mark phase="stopping" /> being deleted <b>{deleting}</b>
+        </a>
+      ) : null}
       {(counts.get('queued') ?? 0) > 0 ? <a href={paths.queue()}>start queue →</a> : null}
       {orphans > 0 ? (
         <a href={paths.orphans()}>
@@ -95,15 +108,19 @@ export const Strip = ({
   )
 }
 
-const matching = ({ counts, query }: Pick<ListProps, 'counts' | 'query'>): number =>
-  query.phase ? (counts.get(query.phase) ?? 0) : [...counts.values()].reduce((sum, count) => sum + count, 0)
+const matching = ({ counts, query, deleting }: Pick<ListProps, 'counts' | 'query' | 'deleting'>): number => {
+  if (query.isDeleting) return deleting
+  return query.phase
+    ? (counts.get(query.phase) ?? 0)
+    : [...counts.values()].reduce((sum, count) => sum + count, 0)
+}
 
 /** The table of one page, or what to do when it is empty. */
 export const Rows = (props: ListProps): JSX.Element => {
   const { frame, query, rows, pageSize } = props
   const total = matching(props)
   if (rows.length === 0 && query.page === 1)
-    return <div id="rows">{query.q || query.phase ? <NoMatch query={query} /> : <FirstRun />}</div>
+    return <div id="rows">{isNarrowed(query) ? <NoMatch query={query} /> : <FirstRun />}</div>
   return (
     <div id="rows">
       <table class="experiments">
@@ -120,7 +137,7 @@ export const Rows = (props: ListProps): JSX.Element => {
               Nodes × GPUs
             </th>
             <th scope="col" class="number">
-              Changed
+              {query.isDeleting ? 'Deleted' : 'Changed'}
             </th>
             <th scope="col">
               <span class="hidden">Actions</span>
@@ -139,7 +156,7 @@ export const Rows = (props: ListProps): JSX.Element => {
 }
 
 export const Row = ({ of, nowMs }: { of: ExperimentView; nowMs: number }): JSX.Element => (
-  <tr id={`e-${of.id}`} data-row>
+  <tr id={`e-${of.id}`} class={of.deletedAtMs === null ? undefined : 'deleted'} data-row>
     <td>
       <Status of={of} />
     </td>
@@ -150,23 +167,29 @@ export const Row = ({ of, nowMs }: { of: ExperimentView; nowMs: number }): JSX.E
     </th>
     <td class="why" title={of.why}>
       <ShortWhy of={of} nowMs={nowMs} />
+      {of.deletedAtMs === null || of.next === null ? null : <span class="quiet"> · next: {of.next}</span>}
     </td>
     <td class="number">{of.jobId ?? '–'}</td>
     <td class="number">
       {of.spec.nodes} × {of.spec.gpus}
     </td>
     <td class="number">
-      <Age atMs={of.updatedAtMs} nowMs={nowMs} />
+      <Age atMs={of.deletedAtMs ?? of.updatedAtMs} nowMs={nowMs} />
     </td>
     <td class="actions">
-      {of.heldBy === null ? (
-        <Wish of={of} state={nextWish(of)} region="row" />
-      ) : (
-        <Hold of={of} region="row" />
-      )}
+      <RowAction of={of} />
     </td>
   </tr>
 )
+
+const RowAction = ({ of }: { of: ExperimentView }): JSX.Element => {
+  if (of.deletedAtMs !== null) return <Undelete id={of.id} name={of.name} />
+  return of.heldBy === null ? (
+    <Wish of={of} state={nextWish(of)} region="row" />
+  ) : (
+    <Hold of={of} region="row" />
+  )
+}
 
 /** The one button of a row: what is sensible to say next. */
 const nextWish = (of: ExperimentView): DesiredState =>
@@ -186,9 +209,12 @@ const Pager = (props: { query: ListQuery; total: number; shown: number; pageSize
   )
 }
 
+const isNarrowed = ({ q, phase, isDeleting }: ListQuery): boolean =>
+  q !== '' || phase !== undefined || isDeleting
+
 const NoMatch = ({ query }: { query: ListQuery }): JSX.Element => (
   <div class="empty">
-    <h2>No experiment matches</h2>
+    <h2>{query.isDeleting ? 'Nothing is left of what was deleted' : 'No experiment matches'}</h2>
     <p>
       {query.q && query.phase ? (
         <>

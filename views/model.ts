@@ -36,6 +36,8 @@ export interface ExperimentView {
   exitCode: number | null
   createdAtMs: number
   updatedAtMs: number
+  /** When it was deleted; the clean-up may still go on. */
+  deletedAtMs: number | null
   seenAtMs: number | null
 }
 

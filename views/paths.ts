@@ -7,16 +7,33 @@ export interface Saved {
 /** Every address of the console. Ids are permanent; names are labels and never part of a path. */
 export const paths = {
   list: (
-    query: { q?: string | undefined; phase?: string | undefined; page?: number; deleted?: number } = {},
+    query: {
+      q?: string | undefined
+      phase?: string | undefined
+      isDeleting?: boolean
+      page?: number
+      deleted?: number
+    } = {},
   ): string =>
     `/${search({
       q: query.q,
       phase: query.phase,
+      deleting: query.isDeleting ? '1' : undefined,
       page: query.page && query.page > 1 ? String(query.page) : undefined,
       deleted: query.deleted?.toString(),
     })}`,
-  listEvents: (query: { q?: string | undefined; phase?: string | undefined; page: number }): string =>
-    `/events${search({ q: query.q, phase: query.phase, page: String(query.page) })}`,
+  listEvents: (query: {
+    q?: string | undefined
+    phase?: string | undefined
+    isDeleting: boolean
+    page: number
+  }): string =>
+    `/events${search({
+      q: query.q,
+      phase: query.phase,
+      deleting: query.isDeleting ? '1' : undefined,
+      page: String(query.page),
+    })}`,
   create: (example?: string): string => `/new${search({ example })}`,
   preview: (): string => '/preview',
   activity: (): string => '/activity',

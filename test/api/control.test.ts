@@ -1,6 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { fenceToken } from '../../runtime/fence-token.ts'
-import { ControlUnavailable, type Experiments } from '../../sdk/experiments.ts'
 import { seeOrphans } from '../../store/fleet.ts'
 import { touchSource } from '../../store/sources.ts'
 import { TestApi } from '../support/test-api.ts'
@@ -159,55 +158,6 @@ describe('what people say', () => {
     expect((await ask('GET', `/api/experiments/${id}`)).body.experiment.name).toBe('exp')
   })
 
-  /** Temporal does as it is asked, and what it answers is lost. */
-  const losesAnswers = (verb: 'edit' | 'undelete'): void => {
-    const { experiments } = api.core
-    const lose = async (answer: Promise<unknown>): Promise<never> => {
-      await answer
-      throw new ControlUnavailable('Temporal did not answer; nothing is lost, ask again')
-    }
-    const lossy: Partial<Experiments> =
-      verb === 'edit'
-        ? { edit: (...given) => lose(experiments.edit(...given)) }
-        : { undelete: (...given) => lose(experiments.undelete(...given)) }
-    api.serve({ experiments: { ...experiments, ...lossy }, fenceSecret: SECRET })
-  }
-
-  test('an edit that was taken keeps the new name, though its answer was lost', async () => {
-    const id = await create('exp')
-    losesAnswers('edit')
-    expect((await ask('PATCH', `/api/experiments/${id}`, { name: 'other', nodes: 2 })).status).toBe(503)
-    const { experiment } = (await ask('GET', `/api/experiments/${id}`)).body
-    expect(experiment).toMatchObject({ name: 'other', nodes: 2 })
-    expect(api.core.states.get(id)?.name).toBe('other')
-  })
-
-  test('what was brought back stays, though the answer was lost', async () => {
-    const id = await create('exp')
-    await ask('DELETE', `/api/experiments/${id}`)
-    losesAnswers('undelete')
-    expect((await ask('POST', `/api/experiments/${id}/undelete`)).status).toBe(503)
-    expect((await ask('GET', `/api/experiments/${id}`)).status).toBe(200)
-  })
-
-  test('an edit that is refused has changed nothing, what people note beside it neither', async () => {
-    await create('taken')
-    const id = await create('exp', { description: 'before', tags: ['old'] })
-    const change = { name: 'taken', description: 'after', tags: ['new'] }
-    expect((await ask('PATCH', `/api/experiments/${id}`, change)).status).toBe(409)
-    api.core.isAway = true
-    expect((await ask('PATCH', `/api/experiments/${id}`, { ...change, name: 'free' })).status).toBe(503)
-    const { experiment } = (await ask('GET', `/api/experiments/${id}`)).body
-    expect(experiment).toMatchObject({ name: 'exp', description: 'before', tags: ['old'] })
-  })
-
-  test('an edit changes what it runs and what is noted beside it together', async () => {
-    const id = await create('exp')
-    const { body } = await ask('PATCH', `/api/experiments/${id}`, { name: 'other', description: 'after' })
-    expect(body.experiment).toMatchObject({ name: 'other', description: 'after' })
-    expect(body.applies.now).toEqual(['name', 'description'])
-  })
-
   test('after deleting in the console the deletion can be undone there', async () => {
     const id = await create('exp')
     const deleted = await page(`/e/${id}/delete`, {})
@@ -359,27 +309,6 @@ describe('what cannot be seen', () => {
     expect(html).toMatch(/class="status unseen".*last seen waiting/s)
     await look(1_000)
     expect((await ask('GET', `/api/experiments/${id}`)).body.experiment.headline).toBe('waiting-for-skypilot')
-  })
-})
-
-describe('the health', () => {
-  const health = async () => (await ask('GET', '/api/health')).body
-  const looked = (look: { ok: boolean; error: string | null; agoMs: number }) =>
-    touchSource(api.db, { name: 'skypilot', ...look, atMs: Date.now() - look.agoMs })
-
-  test('is good while looks come and succeed', async () => {
-    expect(await health()).toMatchObject({ status: 'degraded', skypilot: { running: false } })
-    await looked({ ok: true, error: null, agoMs: 1_000 })
-    expect(await health()).toMatchObject({ status: 'ok', skypilot: { running: true, error: null } })
-    await looked({ ok: false, error: 'no answer', agoMs: 0 })
-    expect(await health()).toMatchObject({ status: 'degraded', skypilot: { error: 'no answer' } })
-  })
-
-  test('is not, when the last look was fine and nobody has looked since', async () => {
-    await looked({ ok: true, error: null, agoMs: 60_000 })
-    const nobody = expect.stringContaining('nobody has looked') as unknown
-    expect(await health()).toMatchObject({ status: 'degraded', skypilot: { running: false, error: nobody } })
-    expect(await (await page('/')).text()).toMatch(/class="sources bad".*nobody has looked/s)
   })
 })
 

@@ -86,7 +86,10 @@ export class Workload {
     const { sdk } = this.#sdk(random, 'looker')
     const found = await within(PATIENCE_MS, sdk.get(place.id ?? place.name)).catch((error: unknown) => error)
     if (found instanceof SkyDeckError && found.status === 404) place.id = null
-    else if (!(found instanceof Error)) place.id = (found as { id: number }).id
+    else if (!(found instanceof Error)) {
+      const { id, deleted } = found as { id: number; deleted: boolean }
+      place.id = deleted ? null : id
+    }
   }
 
   async #create(random: Random, place: Place, token: string): Promise<void> {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { SkyDeckError } from '../../sdk/client.ts'
 import { processesWith, TestDesk } from '../support/desk.ts'
 
 let desk: TestDesk
@@ -77,7 +78,10 @@ describe('one experiment', () => {
     await desk.sdk.waitFor(id, 'running', { timeoutMs: 15_000 })
     await desk.sdk.delete(id)
     await expect.poll(() => alive('mark-goes'), { timeout: 20_000 }).toBe(0)
-    await expect(desk.sdk.get(id)).rejects.toMatchObject({ status: 404 })
+    await expect(desk.sdk.get('goes')).rejects.toMatchObject({ status: 404 })
+    await expect
+      .poll(() => desk.sdk.get(id).catch((error: SkyDeckError) => error.status), { timeout: 20_000 })
+      .toBe(404)
     await expect(desk.sdk.create({ name: 'goes', command: 'true' })).resolves.toMatchObject({ name: 'goes' })
   })
 })

@@ -75,7 +75,7 @@ test('a hold, a deletion and its undoing', async () => {
   })
   expect(await sdk.release(id)).toMatchObject({ held_by: null })
   await sdk.delete(id)
-  await expect(sdk.get(id)).rejects.toMatchObject({ status: 404 })
+  await expect(sdk.get('said')).rejects.toMatchObject({ status: 404 })
   expect(await sdk.undelete(id)).toMatchObject({ id, name: 'said' })
   await sdk.waitFor(id, ['terminated', 'idle'])
   await sdk.setDesiredState(id, 'RUNNING')

@@ -12,6 +12,7 @@ import {
   buryRow,
   getDeleted,
   getExperiment,
+  getPresent,
   listExperiments,
   nextSeq,
   renameExperiment,
@@ -289,6 +290,24 @@ describe('what the fleet asks', () => {
     const over = evolve(state, { kind: 'vanished', jobId: 7, jobName: `exp-${state.id}.1.1`, atMs: T + 9 })
     await put(over)
     expect(await knownExperiments(db, [state.id])).toEqual(new Set())
+  })
+
+  test('one that is being deleted is there by its id, until nothing is left of it and of a second job', async () => {
+    const state = wished(started(await queued('exp'), 7), 'delete', {})
+    const idOf = String(state.id)
+    const isThere = async () => [
+      (await getPresent(db, idOf)) !== undefined,
+      (await listExperiments(db, { which: 'being-deleted', limit: 9 })).length === 1,
+    ]
+    await put(state)
+    expect(await isThere()).toEqual([true, true])
+    expect(await getPresent(db, 'exp')).toBeUndefined()
+    expect(await listExperiments(db, { limit: 9 })).toEqual([])
+    expect(await listExperiments(db, { which: 'both', limit: 9 })).toHaveLength(1)
+    await put(evolve(state, { kind: 'vanished', jobId: 7, jobName: `exp-${state.id}.1.1`, atMs: T + 9 }))
+    expect(await isThere()).toEqual([false, false])
+    await db.query("update experiment set headline = 'two-jobs' where id = $1", [state.id])
+    expect(await isThere()).toEqual([true, true])
   })
 
   test('clusters are expected as long as they may exist, also while their experiment is deleted', async () => {

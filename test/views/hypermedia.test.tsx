@@ -65,6 +65,7 @@ const experiment = (id: number, phase: Phase): ExperimentView => ({
   exitCode: 3,
   createdAtMs: NOW - 90_000,
   updatedAtMs: NOW - 4_000,
+  deletedAtMs: null,
   seenAtMs: NOW - 1_000,
 })
 const attempt: AttemptView = {
@@ -139,7 +140,13 @@ const detail = (phase: Phase): DetailProps => ({
   events: [event],
   workflowUrl: 'http://127.0.0.1:8233/namespaces/default/workflows/experiment-1',
 })
-const list = { frame, query: { q: HOSTILE, phase: undefined, page: 1 }, pageSize: 100, orphans: 2 }
+const list = {
+  frame,
+  query: { q: HOSTILE, phase: undefined, isDeleting: false, page: 1 },
+  pageSize: 100,
+  deleting: 3,
+  orphans: 2,
+}
 
 const ORPHANS: OrphanView[] = (['job', 'cluster'] as const).map((kind) => ({
   kind,
@@ -162,10 +169,20 @@ const QUEUED: QueuedView = {
 
 const PAGES: Record<string, unknown> = {
   'the first run': (
-    <ListPage {...list} query={{ q: '', phase: undefined, page: 1 }} rows={[]} counts={new Map()} />
+    <ListPage
+      {...list}
+      query={{ q: '', phase: undefined, isDeleting: false, page: 1 }}
+      rows={[]}
+      counts={new Map()}
+    />
   ),
   'nothing found': (
-    <ListPage {...list} query={{ q: 'x', phase: 'failed', page: 1 }} rows={[]} counts={new Map()} />
+    <ListPage
+      {...list}
+      query={{ q: 'x', phase: 'failed', isDeleting: false, page: 1 }}
+      rows={[]}
+      counts={new Map()}
+    />
   ),
   'the list': (
     <ListPage
@@ -173,6 +190,28 @@ const PAGES: Record<string, unknown> = {
       rows={PHASES.map((phase, at) => experiment(at + 1, phase))}
       counts={new Map(PHASES.map((phase) => [phase, 200]))}
       deleted={{ id: 99, name: HOSTILE }}
+    />
+  ),
+  'what is being deleted': (
+    <ListPage
+      {...list}
+      query={{ q: HOSTILE, phase: undefined, isDeleting: true, page: 1 }}
+      rows={[{ ...experiment(1, 'stopping'), deletedAtMs: NOW - 90_000_000 }]}
+      counts={new Map()}
+    />
+  ),
+  'nothing is being deleted': (
+    <ListPage
+      {...list}
+      query={{ q: '', phase: undefined, isDeleting: true, page: 1 }}
+      rows={[]}
+      counts={new Map()}
+    />
+  ),
+  'one that is being deleted': (
+    <DetailPage
+      {...detail('stopping')}
+      of={{ ...experiment(1, 'stopping'), deletedAtMs: NOW - 90_000_000 }}
     />
   ),
   ...Object.fromEntries(PHASES.map((phase) => [`one that is ${phase}`, <DetailPage {...detail(phase)} />])),
