@@ -1,16 +1,20 @@
 import type { Context, Hono } from 'hono'
+import type { JSX } from 'hono/jsx/jsx-runtime'
 import { listOrphans } from '../store/fleet.ts'
 import type { ExperimentRow } from '../store/experiments.ts'
 import { listQueue } from '../store/queue.ts'
-import { Summary } from '../views/detail.tsx'
+import { DetailPage, Summary } from '../views/detail.tsx'
 import { Row } from '../views/list.tsx'
+import { Notice, Partial } from '../views/notice.tsx'
 import { OrphansPage } from '../views/orphans.tsx'
 import { paths } from '../views/paths.ts'
 import { QueuePage } from '../views/queue.tsx'
+import { regionId } from '../views/wish.tsx'
 import { AdoptInput } from './control.ts'
 import type { Desk } from './desk.ts'
 import { actorOf, problemOf } from './openapi.ts'
 import { detailProps, frameOf, type PageDeps, QUEUE_SHOWN } from './page-data.ts'
+import type { OutdatedPage } from './page-wish.ts'
 import { seenRow } from './seen.ts'
 import { wantsPartial } from './wants-partial.ts'
 
@@ -66,9 +70,33 @@ export function controlPages(app: Hono, deps: ControlPagesDeps): void {
 const toExperiment = (c: Context, row: ExperimentRow): Response => c.redirect(paths.experiment(row.id), 303)
 
 /** What a button of a row or a page answers with: that region, drawn anew. */
-async function changed(c: Context, deps: PageDeps, row: ExperimentRow): Promise<Response> {
+export async function changed(c: Context, deps: PageDeps, row: ExperimentRow): Promise<Response> {
   const { region } = await c.req.parseBody()
   if (!wantsPartial(c)) return c.redirect(region === 'row' ? paths.list() : paths.experiment(row.id), 303)
-  if (region === 'row') return c.html(<Row of={await seenRow(deps, row)} nowMs={Date.now()} />)
-  return c.html(<Summary {...await detailProps(deps, row)} />)
+  return c.html(await drawn(deps, row, region))
+}
+
+const drawn = async (deps: PageDeps, row: ExperimentRow, region: unknown): Promise<JSX.Element> =>
+  region === 'row' ? (
+    <Row of={await seenRow(deps, row)} nowMs={Date.now()} />
+  ) : (
+    <Summary {...await detailProps(deps, row)} />
+  )
+
+/** What a button of a page that is out of date answers with: why nothing was done, and the region as it is now. */
+export async function outdated(
+  c: Context,
+  deps: PageDeps,
+  { row, message }: OutdatedPage,
+): Promise<Response> {
+  const { region } = await c.req.parseBody()
+  c.status(409)
+  if (!wantsPartial(c)) return c.render(<DetailPage {...await detailProps(deps, row)} refusal={message} />)
+  const target = `#${regionId(region === 'row' ? 'row' : 'summary', row.id)}`
+  return c.html(
+    <>
+      <Partial target={target}>{await drawn(deps, row, region)}</Partial>
+      <Notice text={message} />
+    </>,
+  )
 }

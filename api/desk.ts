@@ -16,6 +16,7 @@ import { type AdoptInput, adoptionOf, findOrphan, noteAdopted } from './adoption
 import { type Applies, appliesOf } from './applies.ts'
 import { changesOf, type CreateInput, type EditInput } from './experiment-input.ts'
 import { checkLength, create, nameTaken, undelete } from './lifecycle.ts'
+import { wishOfPage } from './page-wish.ts'
 import { policyOf } from './policy-input.ts'
 import { Problem } from './problem.ts'
 import { accepted, reach, shown, within } from './reach.ts'
@@ -37,6 +38,8 @@ export function createDesk(deps: DeskDeps) {
   return {
     find,
     setDesiredState,
+    wishOfPage: (id: string, wish: { state: DesiredState; generation: number | null }, by: By) =>
+      wishOfPage({ ...deps, setDesiredState }, id, wish, by),
     edit: (idOrName: string, input: EditInput, by: By) => edit(deps, idOrName, input, by),
     create: (input: CreateInput, actor: string) => create(deps, input, actor),
     undelete: (idOrName: string, by: By) => undelete(deps, idOrName, by),
@@ -110,9 +113,14 @@ function createWishes({ db, experiments }: DeskDeps) {
     return shown(db, row, revision)
   }
 
+  /** What is wanted is told as it was accepted, also where the tables are late: a page is drawn from it. */
   async function setDesiredState(idOrName: string, state: DesiredState, by: By): Promise<ExperimentRow> {
-    const after = await wished(idOrName, ({ id }) => experiments.setDesiredState(id, state, by))
-    return { ...after, desiredState: state }
+    const row = await findLiving(db, idOrName)
+    const { generation, revision } = await accepted(() => experiments.setDesiredState(row.id, state, by))
+    const after = await shown(db, row, revision)
+    return after.desiredGeneration > generation
+      ? after
+      : { ...after, desiredState: state, desiredGeneration: generation }
   }
 
   return { find, wished, setDesiredState }

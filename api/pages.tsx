@@ -3,22 +3,22 @@ import { buildCommand } from '../core/build-command.ts'
 import { isDesiredState } from '../core/spec.ts'
 import type { SkyPilot } from '../skypilot/client.ts'
 import { listEvents } from '../store/events.ts'
-import { DetailPage, Summary } from '../views/detail.tsx'
+import { DetailPage } from '../views/detail.tsx'
 import { ActivityPage } from '../views/events.tsx'
 import { FormPage, PreviewLine } from '../views/form.tsx'
-import { ListPage, Row } from '../views/list.tsx'
+import { ListPage } from '../views/list.tsx'
 import { LOG_LINES, LogPage } from '../views/log.tsx'
 import { paths } from '../views/paths.ts'
 import { fieldsIn } from './applies.ts'
-import { controlPages } from './control-pages.tsx'
+import { changed, controlPages, outdated } from './control-pages.tsx'
 import { type Desk, findJob } from './desk.ts'
 import { specOf } from './experiment-input.ts'
 import { blankForm, formOf, formValues, parseCreate, parseEdit } from './form.ts'
 import { openLog } from './job-log.ts'
 import { actorOf } from './openapi.ts'
 import { deletedOf, detailProps, frameOf, listProps, listQueryOf, type PageDeps } from './page-data.ts'
+import { OutdatedPage } from './page-wish.ts'
 import { Problem } from './problem.ts'
-import { seenRow } from './seen.ts'
 import { wantsPartial } from './wants-partial.ts'
 
 const ACTIVITY_SHOWN = 200
@@ -91,12 +91,15 @@ function experimentPages(app: Hono, deps: PagesDeps): void {
     return c.render(<DetailPage {...await detailProps(deps, row)} saved={saved} />)
   })
   app.post('/e/:id/state', async (c) => {
-    const { state, region } = await c.req.parseBody()
+    const { state, generation } = await c.req.parseBody()
     if (!isDesiredState(state)) throw new Problem(422, 'state must be RUNNING, STOPPED or TERMINATED')
-    const row = await deps.desk.setDesiredState(c.req.param('id'), state, { actor: actorOf(c) })
-    if (!wantsPartial(c)) return c.redirect(region === 'row' ? paths.list() : paths.experiment(row.id), 303)
-    if (region === 'row') return c.html(<Row of={await seenRow(deps, row)} nowMs={Date.now()} />)
-    return c.html(<Summary {...await detailProps(deps, row)} />)
+    const wish = { state, generation: generationOf(generation) }
+    try {
+      return changed(c, deps, await deps.desk.wishOfPage(c.req.param('id'), wish, { actor: actorOf(c) }))
+    } catch (error) {
+      if (error instanceof OutdatedPage) return outdated(c, deps, error)
+      throw error
+    }
   })
   app.post('/e/:id/delete', async (c) => {
     const { id } = await deps.desk.remove(c.req.param('id'), { actor: actorOf(c) })
@@ -116,6 +119,10 @@ function experimentPages(app: Hono, deps: PagesDeps): void {
     )
   })
 }
+
+/** Pages of an earlier build do not say what they show. */
+const generationOf = (text: unknown): number | null =>
+  typeof text === 'string' && /^\d{1,9}$/.test(text) ? Number(text) : null
 
 function editPages(app: Hono, deps: PagesDeps): void {
   app.get('/e/:id/edit', async (c) => {

@@ -20,12 +20,18 @@ export interface DetailProps {
   workflowUrl: string | null
 }
 
-export const DetailPage = (props: DetailProps & { saved?: Saved }): JSX.Element => (
+/** `refusal`: why the button that was pressed did nothing. */
+export const DetailPage = (props: DetailProps & { saved?: Saved; refusal?: string }): JSX.Element => (
   <Layout title={props.of.name} frame={props.frame}>
     <div hx-sse:connect={paths.experimentEvents(props.of.id, props.of.jobKey)} hx-swap="none"></div>
     <p class="crumbs">
       <a href={paths.list()}>Experiments</a> <span aria-hidden="true">/</span> {props.of.id}
     </p>
+    {props.refusal === undefined ? null : (
+      <p class="notice" role="alert">
+        {props.refusal}
+      </p>
+    )}
     {props.saved ? <WhatWasSaved of={props.saved} /> : null}
     <Summary {...props} />
     <div class="columns">

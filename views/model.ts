@@ -11,6 +11,8 @@ export interface ExperimentView {
   policy: Policy
   owner: string
   desiredState: DesiredState
+  /** Counts what was wanted: a page that shows an older one is out of date. */
+  desiredGeneration: number
   desiredActor: string
   desiredReason: string | null
   desiredAtMs: number

@@ -31,6 +31,7 @@ export const Wish = ({
     >
       <input type="hidden" name="state" value={state} />
       <input type="hidden" name="region" value={region} />
+      <input type="hidden" name="generation" value={of.desiredGeneration} />
       <button
         class={`wish ${state.toLowerCase()}`}
         aria-disabled={refusal ? 'true' : undefined}

@@ -24,8 +24,8 @@ async function open(path = '/', options: { javaScriptEnabled?: boolean } = {}): 
   })
   page.on('pageerror', (error) => problems.push(error.message))
   page.on('console', (message) => {
-    // A refused form is a 422, and streams break while the desk restarts: both belong to these tests.
-    if (message.type() === 'error' && !/422|sse|ERR_/.test(message.text())) problems.push(message.text())
+    // A refused form is a 422, a page out of date a 409, and streams break while the desk restarts: both belong to these tests.
+    if (message.type() === 'error' && !/409|422|sse|ERR_/.test(message.text())) problems.push(message.text())
   })
   await page.goto(desk.url + path)
   return page
@@ -105,6 +105,50 @@ describe('the console in a browser', () => {
       .first()
       .waitFor()
     await Promise.all([page.close(), list.close()])
+  })
+
+  test('a page that hears of nothing stops no run that it does not show; it says so, and is right again', async () => {
+    const { id } = await desk.sdk.create({ name: 'unheard', command: 'sleep 600' })
+    const page = await open()
+    await page.route('**/events*', (route) => route.abort())
+    await page.reload()
+    const row = page.getByRole('row', { name: /unheard/ })
+    await row.getByRole('button', { name: 'Start' }).waitFor()
+    await desk.sdk.setDesiredState(id, 'RUNNING')
+    await desk.sdk.setDesiredState(id, 'STOPPED')
+    await row.getByRole('button', { name: 'Start' }).click()
+    await page.getByText(/Nothing was done.*STOPPED is wanted by test/).waitFor()
+    await row.getByRole('button', { name: 'Run again' }).click()
+    await row.getByRole('button', { name: 'Stop' }).waitFor()
+    expect(await page.getByText('Nothing was done').count()).toBe(0)
+    expect(await desk.sdk.get(id)).toMatchObject({ desired_state: 'RUNNING', run: 2 })
+    await desk.sdk.setDesiredState(id, 'STOPPED')
+    await page.close()
+  })
+
+  test('whoever clicks faster than the page follows is not refused', async () => {
+    const { id } = await desk.sdk.create({ name: 'quick', command: 'sleep 600' })
+    const page = await open(`/e/${id}`)
+    await page.getByRole('button', { name: 'Start quick' }).waitFor()
+    // The answer to the first click does not arrive before the second is answered; nor does any news.
+    const answers: number[] = []
+    const second = Promise.withResolvers<void>()
+    await page.route('**/events*', (route) => route.abort())
+    await page.route('**/state', async (route) => {
+      const isFirst = answers.length === 0
+      const response = await route.fetch()
+      answers.push(response.status())
+      if (isFirst) await second.promise
+      else second.resolve()
+      await route.fulfill({ response })
+    })
+    await page.reload()
+    await page.getByRole('button', { name: 'Start quick' }).click()
+    await expect.poll(() => answers, { timeout: 20_000 }).toEqual([200])
+    await page.getByRole('button', { name: 'Terminate quick' }).click()
+    await expect.poll(() => answers, { timeout: 20_000 }).toEqual([200, 200])
+    expect(await desk.sdk.get(id)).toMatchObject({ desired_state: 'TERMINATED' })
+    await page.close()
   })
 
   test('what is wrong with a form is said beside the field, and nothing typed is lost', async () => {

@@ -41,6 +41,7 @@ const experiment = (id: number, phase: Phase): ExperimentView => ({
   policy: { ...DEFAULT_POLICY, maxRunMs: 5_400_000, maxAgeMs: 86_400_000 },
   owner: HOSTILE,
   desiredState: 'RUNNING',
+  desiredGeneration: id,
   desiredActor: HOSTILE,
   desiredReason: HOSTILE,
   desiredAtMs: NOW - 5_000,
@@ -215,6 +216,7 @@ const PAGES: Record<string, unknown> = {
     />
   ),
   ...Object.fromEntries(PHASES.map((phase) => [`one that is ${phase}`, <DetailPage {...detail(phase)} />])),
+  'one whose page was out of date': <DetailPage {...detail('running')} refusal={HOSTILE} />,
   'one that cannot be seen': (
     <DetailPage
       {...detail('running')}

@@ -82,6 +82,11 @@ function start() {
 
 document.addEventListener('htmx:after:swap', start)
 
+// What was said of the last click says nothing of this one.
+document.addEventListener('htmx:before:request', ({ target }) => {
+  if (target.matches('form')) document.querySelector('#notice')?.replaceChildren()
+})
+
 // --- theme --------------------------------------------------------------------------------------------------------
 function otherTheme() {
   const isDark =
