@@ -50,7 +50,7 @@ export function createDesk(deps: DeskDeps) {
 
     /** Deletes it, and returns its last row: by its id the deletion can be undone. */
     async remove(idOrName: string, by: By): Promise<ExperimentRow> {
-      const row = await findLiving(db, idOrName)
+      const row = await findStarted(deps, idOrName, 'STOPPED')
       const receipt = await reach(() => experiments.delete(row.id, by))
       if (!receipt.accepted) throw new Problem(409, receipt.reason)
       return shown(db, row, receipt.revision)
@@ -100,7 +100,8 @@ export function createDesk(deps: DeskDeps) {
   }
 }
 
-function createWishes({ db, experiments }: DeskDeps) {
+function createWishes(deps: DeskDeps) {
+  const { db, experiments } = deps
   const find = (idOrName: string): Promise<ExperimentRow> => findExperiment(db, idOrName)
 
   /** Asks a workflow, and returns the row once the tables show the answer. */
@@ -108,14 +109,14 @@ function createWishes({ db, experiments }: DeskDeps) {
     idOrName: string,
     wish: (row: ExperimentRow) => Promise<Receipt>,
   ): Promise<ExperimentRow> {
-    const row = await findLiving(db, idOrName)
+    const row = await findStarted(deps, idOrName)
     const { revision } = await accepted(() => wish(row))
     return shown(db, row, revision)
   }
 
   /** What is wanted is told as it was accepted, also where the tables are late: a page is drawn from it. */
   async function setDesiredState(idOrName: string, state: DesiredState, by: By): Promise<ExperimentRow> {
-    const row = await findLiving(db, idOrName)
+    const row = await findStarted(deps, idOrName, state === 'RUNNING' ? undefined : 'STOPPED')
     const { generation, revision } = await accepted(() => experiments.setDesiredState(row.id, state, by))
     const after = await shown(db, row, revision)
     return after.desiredGeneration > generation
@@ -140,6 +141,24 @@ async function findLiving(db: Pool, idOrName: string): Promise<ExperimentRow> {
   return row
 }
 
+/**
+ * One that takes wishes and has a workflow to take them. Where Temporal was away at its creation that is begun first; with
+ * `wanted` in place of what its creation wanted, where the wish that follows is for the opposite.
+ */
+async function findStarted(
+  { db, experiments }: DeskDeps,
+  idOrName: string,
+  wanted?: DesiredState,
+): Promise<ExperimentRow> {
+  const row = await findLiving(db, idOrName)
+  const { id, name, spec, policy, createdBy: actor, desiredState } = row
+  if (row.revision === 0)
+    await reach(() =>
+      experiments.start({ id, name, spec, policy, actor, desiredState: wanted ?? desiredState }),
+    )
+  return row
+}
+
 /** Finds a job by the id that the API gives it: SkyPilot's for managed jobs, `experiment.run.attempt` on clusters. */
 export async function findJob(db: Pool, key: string): Promise<AttemptRow & { jobId: number }> {
   const [, experimentId, run, attempt] = /^(\d{1,9})\.(\d{1,9})\.(\d{1,9})$/.exec(key) ?? []
@@ -156,12 +175,13 @@ export async function findJob(db: Pool, key: string): Promise<AttemptRow & { job
 }
 
 async function edit(
-  { db, experiments }: DeskDeps,
+  deps: DeskDeps,
   idOrName: string,
   input: EditInput,
   by: By,
 ): Promise<{ row: ExperimentRow; applies: Applies }> {
-  const row = await findLiving(db, idOrName)
+  const { db, experiments } = deps
+  const row = await findStarted(deps, idOrName)
   const spec = changesOf(input, row.spec)
   const policy = policyOf(input)
   checkLength({ ...row.spec, ...spec })

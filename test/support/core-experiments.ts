@@ -50,6 +50,7 @@ export function coreExperiments(db: Pool): CoreExperiments {
     },
     experiments: {
       async start(given) {
+        if (desk.isAway) throw new ControlUnavailable('Temporal did not answer; nothing is lost, ask again')
         if (states.has(given.id)) return false
         const atMs = Date.now()
         const value = { state: given.desiredState, actor: given.actor }
