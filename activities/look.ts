@@ -51,6 +51,8 @@ interface When {
   startedAtMs: number
 }
 
+const mayTellOrphans = ({ isAudit, areTablesBehind }: When): boolean => isAudit && !areTablesBehind
+
 type News = Map<number, Fact[]>
 
 /**
@@ -72,15 +74,15 @@ export async function look(
   const rows = jobs.seen ?? []
   const owners = await ownersOf(deps, rows)
   const facts: Array<[number, Fact]> = jobs.seen
-    ? view.managed.take({ rows, complete: jobs.unreadable === 0, seenAtMs }, (name) => owners.get(name))
+    ? view.managed.take({ rows, complete: isWhole(jobs), seenAtMs }, (name) => owners.get(name))
     : []
   if (clusters.seen) {
-    const isComplete = clusters.unreadable === 0
+    const isComplete = isWhole(clusters)
     if (isComplete) view.forgetClustersBut(new Set(clusters.seen.map(({ name }) => name)))
     const seen = { clusters: clusters.seen, complete: isComplete, seenAtMs }
     facts.push(...view.clusters.take(seen, clusterOwner))
     facts.push(...(await clusterJobs(deps, view, clusters.seen, seenAtMs)))
-    if (when.isAudit && !when.areTablesBehind && isComplete && jobs.seen && jobs.unreadable === 0)
+    if (mayTellOrphans(when) && isComplete && isWhole(jobs))
       await noteOrphans(deps, rows, clusters.seen, owners, seenAtMs)
   }
   return {
@@ -100,6 +102,8 @@ interface Half<T> {
   unreadable: number
   error: SkyPilotError | undefined
 }
+
+const isWhole = ({ seen, unreadable }: Half<unknown>): boolean => seen !== undefined && unreadable === 0
 
 async function half<T>(asking: Promise<{ read: T[]; unreadable: number }>): Promise<Half<T>> {
   try {

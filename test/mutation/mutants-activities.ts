@@ -167,7 +167,7 @@ export const ACTIVITY_MUTANTS: readonly Mutant[] = [
   ),
   look(
     'an incomplete listing concludes nothing',
-    'complete: jobs.unreadable === 0',
+    'complete: isWhole(jobs)',
     'complete: true',
     'from looks that cannot be read in full is not gone, however many',
   ),
@@ -179,7 +179,7 @@ export const ACTIVITY_MUTANTS: readonly Mutant[] = [
   ),
   look(
     'an incomplete listing concludes nothing',
-    'const isComplete = clusters.unreadable === 0',
+    'const isComplete = isWhole(clusters)',
     'const isComplete = true',
     'that is missing is told so only by a look that could be read in full',
   ),
