@@ -1,9 +1,10 @@
 import { adoptOnCluster } from './evolve-cluster.ts'
 import { unseen } from './evolve-launch.ts'
-import { type Experiment, liveAttempt, record } from './experiment.ts'
+import { type Experiment, liveAttempt } from './experiment.ts'
 import { replaceAttempt } from './progress.ts'
 import { accepted, type Envelope, envelopeOf, type Receipt, refuse } from './receipt.ts'
 import { isRecord } from './spec.ts'
+import { turn } from './turn.ts'
 
 /**
  * Takes a job or a cluster that belongs to nobody into this experiment: `{jobId, jobName}` for a managed job,
@@ -44,22 +45,8 @@ function readAdoption(value: unknown): Adoption | string {
     : 'jobName must be the name of the job'
 }
 
-function begin(state: Experiment, by: Envelope, atMs: number, text: string): Experiment {
-  const generation = state.desired.generation + 1
-  const run = state.run + 1
-  const next: Experiment = {
-    ...state,
-    run,
-    runSinceMs: atMs,
-    quickFailures: 0,
-    restarts: 0,
-    closing: null,
-    trouble: null,
-    desired: { state: 'RUNNING', generation, ...by, atMs },
-  }
-  const detail = { from: state.desired.state, to: 'RUNNING', generation, run }
-  return record(next, { atMs, kind: 'adopted', actor: by.actor, text, detail })
-}
+const begin = (state: Experiment, by: Envelope, atMs: number, text: string): Experiment =>
+  turn(state, 'RUNNING', by, atMs, { kind: 'adopted', text })
 
 function adoptJob(state: Experiment, given: Adoption, by: Envelope, atMs: number): Experiment {
   const { jobId, jobName, clusterName } = given
@@ -72,6 +59,7 @@ function adoptJob(state: Experiment, given: Adoption, by: Envelope, atMs: number
     specRevision: state.specRevision,
     command: '',
     createdAtMs: atMs,
+    isAdopted: true,
     progress: { phase: 'active', jobId: jobId ?? 0, job: unseen(atMs), cancel: null, verdict: null },
   })
   const foreign = taken.foreign.filter((job) => job.jobId !== jobId)

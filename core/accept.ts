@@ -3,9 +3,10 @@ import { acceptEdit, acceptFlags } from './accept-edit.ts'
 import { type Experiment, liveAttempt, record } from './experiment.ts'
 import { lost } from './evolve-job.ts'
 import { end } from './progress.ts'
-import { accepted, type Envelope, envelopeOf, isUndecodable, type Receipt, refuse } from './receipt.ts'
-import { isBackingOff, isRunOver } from './restart.ts'
-import { DESIRED_STATES, type DesiredState, isDesiredState, isRecord } from './spec.ts'
+import { accepted, envelopeOf, isUndecodable, type Receipt, refuse } from './receipt.ts'
+import { isAskedAnew } from './restart.ts'
+import { DESIRED_STATES, isDesiredState, isRecord } from './spec.ts'
+import { turn } from './turn.ts'
 
 /** What can be wished. Each exists in Temporal under this name, as a signal and as an update. */
 export const WISHES = [
@@ -57,7 +58,7 @@ function acceptDesired(state: Experiment, value: unknown, atMs: number): [Experi
     return refuse(state, `desired state must be one of ${DESIRED_STATES.join(', ')}, in capitals`)
   const stale = whyStale(state, value)
   if (stale) return refuse(state, stale)
-  const startsAnew = wanted === 'RUNNING' && (isRunOver(state) || isBackingOff(state))
+  const startsAnew = wanted === 'RUNNING' && isAskedAnew(state)
   if (wanted === state.desired.state && !startsAnew) return accepted(state)
   return accepted(turn(state, wanted, envelopeOf(value), atMs))
 }
@@ -69,29 +70,6 @@ function whyStale(state: Experiment, value: unknown): string | undefined {
   return expected === generation
     ? undefined
     : `it changed meanwhile: generation is ${generation}, not ${JSON.stringify(expected)}`
-}
-
-/** Changes what is wanted. RUNNING begins a new run, with all counts of the last one forgotten. */
-export function turn(state: Experiment, wanted: DesiredState, by: Envelope, atMs: number): Experiment {
-  const generation = state.desired.generation + 1
-  const isStart = wanted === 'RUNNING'
-  const run = isStart ? state.run + 1 : state.run
-  const fresh = isStart ? { run, runSinceMs: atMs, quickFailures: 0, restarts: 0, closing: null } : {}
-  const cluster = state.cluster && { ...state.cluster, refused: null }
-  const next = {
-    ...state,
-    ...fresh,
-    cluster,
-    trouble: null,
-    desired: { state: wanted, generation, ...by, atMs },
-  }
-  return record(next, {
-    atMs,
-    kind: 'desired',
-    actor: by.actor,
-    text: `${state.desired.state} → ${wanted}${by.reason ? `: ${by.reason}` : ''}`,
-    detail: { from: state.desired.state, to: wanted, generation, run },
-  })
 }
 
 function acceptHold(state: Experiment, value: unknown, atMs: number): [Experiment, Receipt] {
@@ -114,7 +92,8 @@ function acceptRelease(state: Experiment, value: unknown, atMs: number): [Experi
 function acceptGone(state: Experiment, value: unknown, atMs: number): [Experiment, Receipt] {
   const by = envelopeOf(value)
   if (by.reason === null) return refuse(state, 'say in "reason" how you checked that nothing runs any more')
-  if (!liveAttempt(state) && !state.cluster) return refuse(state, 'nothing of it is believed to run')
+  if (!liveAttempt(state) && !state.cluster && state.strays.length === 0)
+    return refuse(state, 'nothing of it is believed to run')
   const reason = `${by.actor} checked by hand: ${by.reason}`
   const text = `checked by hand that nothing runs: ${by.reason}`
   const said = record(state, { atMs, kind: 'confirmed-gone', actor: by.actor, text, detail: {} })

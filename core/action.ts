@@ -4,13 +4,6 @@ import type { Priority } from './policy.ts'
 /** A cancel that SkyPilot took but that shows no effect is asked for again after this time. */
 export const CANCEL_REPEAT_MS = 30_000
 
-/**
- * A second job whose end was asked for so often, and that is not seen any more, is taken for gone: one that was not
- * seen since the first time (it may have been over long before), and one that was.
- */
-export const STRAY_ASKS_UNSEEN_MAX = 6
-export const STRAY_ASKS_MAX = 60
-
 /** Between two looks for a launch that may have happened: what is in flight must have time to show itself. */
 export const SETTLE_MS = 3_000
 
@@ -28,6 +21,9 @@ export const LOOK_AGAIN_MS = 10_000
  * behind that makes it, and then the job comes too. No launch takes longer than this.
  */
 export const MAKING_MAX_MS = 15 * 60_000
+
+/** A cluster that stays in the making for longer, although nothing is launched on it, is broken. */
+export const BROKEN_MS = 15 * 60_000
 
 /** Looks that must find nothing before an unsure launch counts as never made. */
 export const LOOKS_EMPTY_MIN = 2
@@ -68,6 +64,7 @@ export function isOutdated(action: Step, now: Action): boolean {
   if (isUninterruptible(action)) return false
   if (action.kind === 'cluster' && action.isAside) return !OF_CLUSTER.has(now.kind)
   if (action.kind === 'launch' && now.kind === 'launch') return action.priority !== now.priority
+  if (action.kind === 'cluster' && now.kind === 'cluster') return action.verb !== now.verb
   return action.kind !== now.kind
 }
 

@@ -1,4 +1,14 @@
-import { type Experiment, isOnCluster, liveAttempt, NEVER, type Progress } from './experiment.ts'
+import { BROKEN_MS } from './action.ts'
+import {
+  type Cluster,
+  type Experiment,
+  isInDoubt,
+  isOnCluster,
+  liveAttempt,
+  NEVER,
+  type Progress,
+} from './experiment.ts'
+import { isRunOver } from './restart.ts'
 
 /** A state that should pass by itself, and what is to be done when it does not. */
 export interface Transient {
@@ -37,7 +47,7 @@ function ofProgress(progress: Progress, onCluster: boolean): Transient | undefin
   switch (progress.phase) {
     case 'intended':
       // Waiting for a turn is no fault, however long it takes; its place in the queue is shown.
-      return progress.unsure
+      return isInDoubt(progress)
         ? timed('launch', progress.settledAtMs, 15, 'SkyDeck keeps looking for what came of it')
         : undefined
     case 'requested':
@@ -61,17 +71,33 @@ function ofJob({ job, verdict, cancel }: Extract<Progress, { phase: 'active' }>)
   return job.seenAtMs === NEVER ? undefined : timedStatus(job.status, job.statusSinceMs)
 }
 
-function ofCluster({ cluster }: Experiment): Transient | undefined {
-  if (!cluster?.asked || cluster.asked.verb === 'start') return undefined
-  const isDone = cluster.asked.verb === 'stop' && cluster.status === 'STOPPED'
-  return isDone
-    ? undefined
-    : timed(
-        `cluster ${cluster.asked.verb}`,
-        cluster.asked.sinceMs,
-        15,
-        'SkyDeck keeps asking; its machines may still be paid for',
-      )
+function ofCluster(state: Experiment): Transient | undefined {
+  const { cluster } = state
+  if (!cluster) return undefined
+  return cluster.asked && cluster.asked.verb !== 'start'
+    ? ofAsked(cluster, cluster.asked)
+    : ofBroken(state, cluster)
+}
+
+function ofAsked(
+  { status }: Cluster,
+  { verb, sinceMs }: NonNullable<Cluster['asked']>,
+): Transient | undefined {
+  if (verb === 'stop' && status === 'STOPPED') return undefined
+  return timed(`cluster ${verb}`, sinceMs, 15, 'SkyDeck keeps asking; its machines may still be paid for')
+}
+
+/** Nobody can ask a cluster in the making for its jobs, and it does not stop itself. */
+function ofBroken(state: Experiment, { name, status, statusSinceMs }: Cluster): Transient | undefined {
+  if (status !== 'INIT') return undefined
+  const { attempt } = state
+  const hasJob = attempt?.clusterName === name && attempt.progress.phase === 'active'
+  const next = hasJob
+    ? 'its job cannot be seen, and its machines are paid for: look at the cluster, or stop it'
+    : 'SkyDeck stops it'
+  return hasJob || isRunOver(state)
+    ? { name: 'cluster INIT', sinceMs: statusSinceMs, deadlineMs: statusSinceMs + BROKEN_MS, next }
+    : undefined
 }
 
 function timedStatus(status: string, sinceMs: number): Transient | undefined {

@@ -1,6 +1,7 @@
-import { type Action, CLUSTER_LOOK_MS, CLUSTER_REPEAT_MS, wait } from './action.ts'
+import { type Action, BROKEN_MS, CLUSTER_LOOK_MS, CLUSTER_REPEAT_MS, wait } from './action.ts'
 import { type Cluster, type Experiment, isOnCluster, liveAttempt } from './experiment.ts'
 import { recipeOf } from './recipe.ts'
+import { isRunOver } from './restart.ts'
 
 /** What to do with the experiment's own cluster, when there is something to do. */
 export function decideCluster(state: Experiment, nowMs: number): Action | undefined {
@@ -11,11 +12,33 @@ export function decideCluster(state: Experiment, nowMs: number): Action | undefi
     case 'TERMINATED':
       return goingDown(cluster, 'TERMINATED is wanted', nowMs)
     case 'STOPPED':
-      return stopping(cluster, nowMs)
+      return stopping(cluster, 'STOPPED is wanted', nowMs)
     case 'RUNNING':
-      return isAside(state, cluster) ? leaving(state, cluster, nowMs) : adjusting(state, cluster)
+      if (isAside(state, cluster)) return leaving(state, cluster, nowMs)
+      return isLeftBroken(state, cluster, nowMs) ? clearing(cluster, nowMs) : adjusting(state, cluster)
   }
 }
+
+/** Statuses of a cluster that stops itself, has stopped, or does so now. */
+const SELF_STOPPING: ReadonlySet<string> = new Set(['UP', 'STOPPED', 'AUTOSTOPPING'])
+
+/**
+ * Nothing more comes of the run, and its cluster is in no state to stop itself: a launch that came to nothing left it
+ * half made, or it broke and did not come back, and SkyPilot has forgotten when it was to stop itself.
+ */
+function isLeftBroken(state: Experiment, cluster: Cluster, nowMs: number): boolean {
+  const { status, statusSinceMs, isAdopted } = cluster
+  if (!isRunOver(state) || isAdopted || (status !== null && SELF_STOPPING.has(status))) return false
+  const progress = state.attempt?.progress
+  const isHalfMade = progress?.phase === 'ended' && progress.jobId === null
+  return isHalfMade || nowMs >= statusSinceMs + BROKEN_MS
+}
+
+/** What nobody has seen is looked at first. */
+const clearing = (cluster: Cluster, nowMs: number): Action | undefined =>
+  cluster.status === null && cluster.asked === null
+    ? looking(cluster, nowMs, cluster.seenAtMs, 'is anything left of it?')
+    : stopping(cluster, 'the run is over', nowMs)
 
 /** It was made for jobs of ours, and those are managed ones now. An adopted cluster may have others' jobs: it is kept. */
 export const isAside = (state: Experiment, { isAdopted }: Cluster): boolean =>
@@ -31,7 +54,7 @@ function leaving(state: Experiment, cluster: Cluster, nowMs: number): Action | u
   if (nowMs < asideAgainAtMs)
     return wait(`cluster ${name} is not used any more; its end failed`, asideAgainAtMs)
   if (refused && refused.verb !== 'start') return adjusting(state, cluster)
-  const action = stopping(cluster, nowMs)
+  const action = stopping(cluster, 'it is not used any more', nowMs)
   if (action?.kind !== 'cluster') return action
   const doing = action.verb === 'stop' ? 'stopping' : 'taking down'
   return { ...action, isAside: true, why: `jobs are managed ones now; ${doing} cluster ${name}` }
@@ -54,14 +77,14 @@ function goingDown(cluster: Cluster, because: string, nowMs: number): Action {
 }
 
 /** Machines are stopped where there is a disk to keep; what never came up is taken down. */
-function stopping(cluster: Cluster, nowMs: number): Action | undefined {
+function stopping(cluster: Cluster, because: string, nowMs: number): Action | undefined {
   const { name, status, refused } = cluster
-  if (!cluster.everUp) return goingDown(cluster, 'STOPPED is wanted and it never came up', nowMs)
+  if (!cluster.everUp) return goingDown(cluster, `${because} and it never came up`, nowMs)
   if (status === 'STOPPED') return undefined
   if (refused?.verb === 'stop')
     return wait(`cluster ${name} cannot be stopped, its machines are still up: ${refused.reason}`)
   if (cluster.asked?.verb !== 'stop' || isUnheeded(cluster, nowMs))
-    return { kind: 'cluster', verb: 'stop', name, why: `STOPPED is wanted; stopping cluster ${name}` }
+    return { kind: 'cluster', verb: 'stop', name, why: `${because}; stopping cluster ${name}` }
   return looking(cluster, nowMs, Math.max(cluster.asked.atMs, cluster.seenAtMs), 'has it stopped?')
 }
 

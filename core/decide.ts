@@ -16,7 +16,7 @@ import { sequelOf } from './restart.ts'
 /** So many cancels that do not get through to a cluster, and the cluster itself is stopped. */
 const CANCELS_FAILED_MAX = 2
 
-/** So many looks that do not get through, and what cannot be seen is taken down unseen. */
+/** So many looks that do not get through, and what cannot be seen is stopped or taken down unseen. */
 const LOOKS_FAILED_MAX = 2
 
 /**
@@ -204,10 +204,12 @@ function endsWithCluster({ deleted, desired, trouble, attempt }: Experiment): bo
   return trouble.job?.clusterName != null && trouble.job.clusterName === attempt?.clusterName
 }
 
-/** What is to go for good and cannot be looked at goes with its cluster, which takes launches in flight along. */
-const isOutOfSight = ({ deleted, desired, trouble, cluster }: Experiment): boolean =>
-  (deleted || desired.state === 'TERMINATED') &&
-  (cluster?.asked?.verb === 'down' || (trouble?.action === 'look' && trouble.failures >= LOOKS_FAILED_MAX))
+/** What is to end and cannot be looked at ends with its cluster, which takes launches in flight along. */
+function isOutOfSight({ deleted, desired, trouble, cluster }: Experiment): boolean {
+  const isBlind = trouble?.action === 'look' && trouble.failures >= LOOKS_FAILED_MAX
+  if (deleted || desired.state === 'TERMINATED') return isBlind || cluster?.asked?.verb === 'down'
+  return isBlind && desired.state === 'STOPPED' && cluster?.status !== 'STOPPED'
+}
 
 /** Says why the job we may have is not the one we should have. */
 export function whyUnwanted(state: Experiment, attempt: Attempt): string | undefined {

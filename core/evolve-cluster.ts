@@ -67,7 +67,10 @@ export function clusterAsked(state: Experiment, fact: Extract<Fact, { kind: 'clu
   const { cluster } = state
   if (cluster?.name !== name) return state
   const sinceMs = cluster.asked?.verb === verb ? cluster.asked.sinceMs : atMs
-  const next = { ...calm(state), cluster: { ...cluster, asked: { verb, sinceMs, atMs }, looksAbsent: 0 } }
+  // From then on it is not what it was, also where nobody waited for what comes of it.
+  const status = verb === 'start' ? null : cluster.status
+  const asked = { verb, sinceMs, atMs }
+  const next = { ...calm(state), cluster: { ...cluster, status, asked, looksAbsent: 0 } }
   return log(next, atMs, `cluster-${verb}`, `asked SkyPilot to ${SAY[verb]} cluster ${name}`)
 }
 
@@ -125,6 +128,7 @@ export function clusterSeen(state: Experiment, seen: ClusterObservation): Experi
     everUp: cluster.everUp || seen.status === 'UP' || seen.status === 'STOPPED',
     launchedAtMs: seen.launchedAtMs ?? cluster.launchedAtMs,
     autostopMinutes: seen.autostopMinutes,
+    autostopAsked: isSwitchedOff(cluster, seen) ? seen.autostopMinutes : cluster.autostopAsked,
     seenAtMs: seen.seenAtMs,
     looksAbsent: 0,
   }
@@ -133,6 +137,15 @@ export function clusterSeen(state: Experiment, seen: ClusterObservation): Experi
   const text = `cluster ${seen.name}: ${cluster.status ?? 'asked for'} → ${seen.status}`
   return afterStatus(log(calm(moved), seen.seenAtMs, 'cluster-observed', text), seen)
 }
+
+/**
+ * It was seen to stop itself as it was asked to, and does not any more: SkyPilot forgets that where a cluster looks
+ * broken (`_update_cluster_status`), and somebody else may have changed it.
+ */
+const isSwitchedOff = (cluster: Cluster, seen: ClusterObservation): boolean =>
+  cluster.autostopRefusal === null &&
+  cluster.autostopMinutes === cluster.autostopAsked &&
+  seen.autostopMinutes !== cluster.autostopAsked
 
 /** Ours, and believed to be gone: a launch that nobody knew of any more came through after all. */
 function resurrected(state: Experiment, seen: ClusterObservation): Experiment {

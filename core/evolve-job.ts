@@ -1,4 +1,3 @@
-import { STRAY_ASKS_MAX, STRAY_ASKS_UNSEEN_MAX } from './action.ts'
 import type { AttemptIdentity } from './build-task.ts'
 import { adoptOnCluster } from './evolve-cluster.ts'
 import { jobFound, unseen } from './evolve-launch.ts'
@@ -18,6 +17,7 @@ import type { Fact, Observation } from './facts.ts'
 import { FENCED_EXIT_CODE } from './fence.ts'
 import { endingOf, exitCodeIn, isCleanedUp } from './job-status.ts'
 import { calm, closed, end, log, refresh, replaceAttempt, step } from './progress.ts'
+import { isRunOver } from './restart.ts'
 
 export function cancelAsked(state: Experiment, fact: Extract<Fact, { kind: 'cancelAsked' }>): Experiment {
   const { job, atMs } = fact
@@ -31,41 +31,27 @@ export function cancelAsked(state: Experiment, fact: Extract<Fact, { kind: 'canc
   return step(state, { atMs, kind: 'cancel-asked', text }, { ...progress, cancel })
 }
 
-/**
- * The cancel of a second job failed. It must not hold up everything else until it works: its turn comes again. What
- * SkyPilot refuses counts as asked, for there may be nothing left to be cancelled.
- */
-export function strayNotCancelled(
-  state: Experiment,
-  job: Stray,
-  errorKind: string,
-  atMs: number,
-): Experiment {
+/** The cancel of a second job failed. It must not hold up everything else until it works: its turn comes again. */
+export function strayNotCancelled(state: Experiment, job: Stray, atMs: number): Experiment {
   const second = state.strays.find((known) => isSame(known, job))
   if (!second) return state
-  if (errorKind === 'SkyPilot.rejected') return strayAsked(state, second, atMs)
   const others = state.strays.filter((known) => known !== second)
   return { ...state, strays: [...others, { ...second, askedAtMs: atMs }] }
 }
 
 /**
  * The end of a second job is asked for until a look shows it: the look-out tells changes only, so its silence proves
- * nothing. Where the asking took no look, a job that is not told of for long counts as ended. Who was asked for goes to
- * the end of the row.
+ * nothing, however long it lasts. Who was asked for goes to the end of the row.
  */
-function strayAsked(state: Experiment, second: SecondJob, atMs: number, isOver?: boolean): Experiment {
+function strayAsked(state: Experiment, second: SecondJob, atMs: number, isOver = false): Experiment {
   const asks = second.asks + 1
-  if (isOver === true)
+  if (isOver)
     return log(
       calm(withoutStray(state, second)),
       atMs,
       'stray-ended',
       `the second job ${second.jobId} is over`,
     )
-  if (isOver === undefined && asks > (second.isSeenSince ? STRAY_ASKS_MAX : STRAY_ASKS_UNSEEN_MAX)) {
-    const text = `the second job ${second.jobId} was not seen again: it counts as ended`
-    return log(calm(withoutStray(state, second)), atMs, 'stray-unseen', text)
-  }
   const strays = [...state.strays.filter((known) => known !== second), { ...second, asks, askedAtMs: atMs }]
   const next = calm({ ...state, strays })
   const text = `asked SkyPilot to cancel the second job ${second.jobId}`
@@ -166,6 +152,8 @@ function viewOf(before: JobView, seen: Observation): JobView {
 function follow(state: Experiment, attempt: Attempt, active: Active, seen: Observation): Experiment {
   if (seen.seenAtMs < active.job.seenAtMs) return state
   const news = verdictOf(seen, attempt)
+  const left = news?.status === FENCED ? leaveToTwin(state, attempt, active, seen.seenAtMs) : undefined
+  if (left) return left
   const verdict = active.verdict ?? (news && closed(state, attempt, news))
   const progress: Active = { ...active, job: viewOf(active.job, seen), verdict }
   const refreshed = refresh(calm(state), attempt, progress)
@@ -191,11 +179,13 @@ function verdictOf(seen: Observation, { isFenced = true }: Attempt): Verdict | n
   return isFencedOff ? fencedOff(verdict) : verdict
 }
 
+const FENCED = 'FENCED'
+
 /** It left at the fence, before the person's code: another job of the attempt runs, and is taken up when it is seen. */
 const fencedOff = (verdict: Verdict): Verdict => ({
   ...verdict,
   blame: 'infrastructure',
-  status: 'FENCED',
+  status: FENCED,
   reason: 'it left at the fence: another job of this attempt runs, or SkyDeck could not be asked',
 })
 
@@ -244,20 +234,55 @@ function fillIn(state: Experiment, attempt: Attempt, ended: Ended, seen: Observa
 }
 
 /**
- * A second live job of ours. Of two jobs of one attempt the older is kept and the younger cancelled; a job of another
- * attempt than the present one was believed to be over, and is cancelled. Either way an incident is written.
+ * A second live job of ours. Of two jobs of one attempt the one that runs is kept, for it has the lease, else the older;
+ * a job of another attempt than the present one was believed to be over. Either way an incident is written, and the
+ * other one is cancelled.
  */
 function stray(state: Experiment, attempt: Attempt, active: Active, seen: Observation): Experiment {
   const other = secondJob(seen)
-  if (state.strays.some((known) => isSame(known, other))) return straySeen(state, other)
+  if (state.strays.some((known) => isSame(known, other))) return state
   const ours = secondJob({ jobId: active.jobId, jobName: attempt.jobName, clusterName: attempt.clusterName })
-  const isTwin = attempt.jobName === seen.jobName && ours.clusterName === seen.clusterName
+  const isTwin = isTwinOf(attempt, other)
   // Where the known one has its verdict, the attempt is settled, and every other is one too many.
-  const young = isTwin && seen.jobId < active.jobId && active.verdict === null ? ours : other
-  const text = `two live jobs, ${active.jobId} and ${seen.jobId}: cancelling ${young.jobId}`
-  const next = log({ ...state, strays: [...state.strays, young] }, seen.seenAtMs, 'incident', text)
-  if (young === other) return next
+  const isOursToGo = isTwin && active.verdict === null && isBetter(seen, active)
+  // At the fence one of two that both run leaves by itself: only after that is it known which of them holds the lease.
+  const mayLeave = isTwin && attempt.isFenced === true && isRunning(seen) && isRunning(active.job)
+  const spare = { ...(isOursToGo ? ours : other), askedAtMs: mayLeave ? seen.seenAtMs : NEVER }
+  const text = `two live jobs, ${active.jobId} and ${seen.jobId}: cancelling ${spare.jobId}`
+  const next = log({ ...state, strays: [...state.strays, spare] }, seen.seenAtMs, 'incident', text)
+  if (!isOursToGo) return next
   return refresh(next, attempt, { ...active, jobId: seen.jobId, job: viewOf(unseen(seen.seenAtMs), seen) })
+}
+
+const isTwinOf = ({ jobName, clusterName }: Attempt, job: Stray): boolean =>
+  jobName === job.jobName && clusterName === job.clusterName
+
+const isRunning = ({ status }: { status: string }): boolean => status === 'RUNNING'
+
+/** Is the job that was seen the one to be kept, rather than the known one? */
+function isBetter(seen: Observation, { jobId, job }: Active): boolean {
+  const isOneRunning = job.seenAtMs !== NEVER && isRunning(seen) !== isRunning(job)
+  return isOneRunning ? isRunning(seen) : seen.jobId < jobId
+}
+
+/** Our job left at the fence, so the second job of the same attempt holds the lease: it is ours, if it was not cancelled yet. */
+function leaveToTwin(
+  state: Experiment,
+  attempt: Attempt,
+  active: Active,
+  atMs: number,
+): Experiment | undefined {
+  const twin = state.strays.find((job) => isTwinOf(attempt, job) && job.asks === 0)
+  if (!twin) return undefined
+  const text = `job ${active.jobId} left at the fence: job ${twin.jobId} is the one that runs`
+  const next = log(withoutStray(state, twin), atMs, 'twin-left', text)
+  return refresh(next, attempt, {
+    ...active,
+    jobId: twin.jobId,
+    job: unseen(atMs),
+    cancel: null,
+    verdict: null,
+  })
 }
 
 const secondJob = ({ jobId, jobName, clusterName }: Stray): SecondJob => ({
@@ -266,20 +291,12 @@ const secondJob = ({ jobId, jobName, clusterName }: Stray): SecondJob => ({
   clusterName,
   asks: 0,
   askedAtMs: NEVER,
-  isSeenSince: false,
 })
-
-function straySeen(state: Experiment, job: Stray): Experiment {
-  const strays = state.strays.map((known) =>
-    isSame(known, job) && known.asks > 0 ? { ...known, isSeenSince: true } : known,
-  )
-  return { ...state, strays, revision: state.revision + 1 }
-}
 
 /** A live job of an earlier attempt than the present one, which was believed to be over. */
 function stale(state: Experiment, seen: Observation): Experiment {
   const job = secondJob(seen)
-  if (state.strays.some((known) => isSame(known, job))) return straySeen(state, job)
+  if (state.strays.some((known) => isSame(known, job))) return state
   const text = `job ${seen.jobId} of an earlier attempt lives: cancelling it`
   return log({ ...state, strays: [...state.strays, job] }, seen.seenAtMs, 'incident', text)
 }
@@ -313,14 +330,16 @@ export function foreignSeen(state: Experiment, seen: Observation): Experiment {
   if (endingOf(seen.status)) return withoutForeign(state, seen)
   const { attempt, desired, deleted } = state
   const isFree = attempt === null || attempt.progress.phase === 'ended'
-  return isFree && desired.state === 'RUNNING' && !deleted
+  // In a run that is over it would be ended for what ended the run.
+  return isFree && desired.state === 'RUNNING' && !deleted && !isRunOver(state)
     ? adoptForeign(state, seen)
     : noteForeign(state, seen)
 }
 
 function adoptForeign(state: Experiment, seen: Observation): Experiment {
   const { attempt, run } = state
-  return adopt(state, { run, attempt: attempt?.run === run ? attempt.attempt + 1 : 1 }, seen)
+  const adopted = adopt(state, { run, attempt: attempt?.run === run ? attempt.attempt + 1 : 1 }, seen)
+  return { ...adopted, attempt: adopted.attempt && { ...adopted.attempt, isAdopted: true } }
 }
 
 const FOREIGN_MAX = 20

@@ -1,5 +1,4 @@
 import { FORGOTTEN_SETTLE_MS, LOOK_AGAIN_MS, LOOKS_EMPTY_MIN, MAKING_MAX_MS, SETTLE_MS } from './action.ts'
-import { buildCommand } from './build-command.ts'
 import { jobName } from './build-task.ts'
 import { whyUnwanted } from './decide.ts'
 import { foundOnCluster, intendCluster } from './evolve-cluster.ts'
@@ -14,12 +13,10 @@ import {
   NEVER,
   type Verdict,
 } from './experiment.ts'
-import type { Fact } from './facts.ts'
+import type { Fact, Submitted } from './facts.ts'
 import { blameOfRefusal } from './job-status.ts'
 import { calm, end, log, refresh, replaceAttempt, step } from './progress.ts'
-
-/** What is kept of a command line; the spec has all of it. */
-const COMMAND_CHARS_MAX = 8_192
+import { submittedOf } from './submitted.ts'
 
 /** Fixes the identity of the next attempt, before anything is launched. */
 export function intend(state: Experiment, atMs: number): Experiment {
@@ -28,13 +25,14 @@ export function intend(state: Experiment, atMs: number): Experiment {
   const isRestart = state.attempt?.run === state.run
   const attempt = isRestart ? (state.attempt?.attempt ?? 0) + 1 : 1
   const name = jobName({ experimentId: state.id, name: state.name, run: state.run, attempt })
+  const { specRevision, command } = submittedOf(state)
   const fresh = replaceAttempt(state, {
     run: state.run,
     attempt,
     jobName: name,
     clusterName: onCluster ? clusterNameOf(state) : null,
-    specRevision: state.specRevision,
-    command: buildCommand(state.name, state.spec).line.slice(0, COMMAND_CHARS_MAX),
+    specRevision,
+    command,
     createdAtMs: atMs,
     progress: { phase: 'intended', looksEmpty: 0, unsure: false, settledAtMs: atMs },
   })
@@ -49,15 +47,32 @@ export function launchRequested(
 ): Experiment {
   const { attempt } = state
   if (attempt?.progress.phase !== 'intended') return state
-  const { requestId, isFenced, atMs } = fact
-  const { abortAskedAtMs } = attempt.progress
+  const { requestId, isFenced, submitted, atMs } = fact
+  const { abortAskedAtMs, isExecRefused: wasRefused } = attempt.progress
   const text = `SkyPilot took the launch as request ${requestId}`
-  const aborting = abortAskedAtMs === undefined ? {} : { abortAskedAtMs }
   return step(
-    isFenced === undefined ? state : { ...state, attempt: { ...attempt, isFenced } },
+    isFenced === undefined ? state : asSubmitted({ ...state, attempt: { ...attempt, isFenced } }, submitted),
     { atMs, kind: 'launch-requested', text },
-    { phase: 'requested', requestId, sinceMs: atMs, ...aborting },
+    {
+      phase: 'requested',
+      requestId,
+      sinceMs: atMs,
+      ...(abortAskedAtMs === undefined ? {} : { abortAskedAtMs }),
+      ...(wasRefused ? { isExecRefused: true } : {}),
+    },
   )
+}
+
+/** An edit may have come between the intent and the launch: what is written down is what was sent. */
+function asSubmitted(state: Experiment, submitted: Submitted | undefined): Experiment {
+  const { attempt, cluster } = state
+  if (!attempt || !submitted) return state
+  const { specRevision, command, recipe } = submitted
+  return {
+    ...state,
+    attempt: { ...attempt, specRevision, command },
+    cluster: isOnCluster(attempt) && cluster ? { ...cluster, recipe } : cluster,
+  }
 }
 
 /** Whether SkyPilot did abort it shows a look; the request that is found again is not aborted again at once. */
@@ -94,7 +109,7 @@ export function launchUnsure(state: Experiment, fact: Extract<Fact, { kind: 'lau
 export function launchRefused(state: Experiment, fact: Extract<Fact, { kind: 'launchRefused' }>): Experiment {
   if (!isBeforeJob(state.attempt)) return state
   const { atMs, reason, exceptionName } = fact
-  if (isClusterAway(state, exceptionName)) return notReady(state, reason, atMs)
+  if (isExecRefused(state.attempt, exceptionName)) return notReady(state, reason, atMs)
   const verdict: Verdict = {
     outcome: 'never-started',
     blame: blameOfRefusal(exceptionName),
@@ -106,14 +121,23 @@ export function launchRefused(state: Experiment, fact: Extract<Fact, { kind: 'la
   return end(state, verdict, atMs)
 }
 
-/** The cluster was not as ready as it looked, and took nothing: the same attempt is launched the long way. */
-const isClusterAway = ({ cluster }: Experiment, exceptionName: string | null): boolean =>
-  cluster?.status === 'UP' &&
-  ['ClusterNotUpError', 'ClusterDoesNotExist'].some((name) => name === exceptionName)
+/**
+ * The cluster was not as ready as it looked when the job was sent, and took nothing: the same attempt is launched the
+ * long way, once. What is known of the cluster by now says nothing of how it looked then.
+ */
+function isExecRefused(attempt: Attempt | null, exceptionName: string | null): boolean {
+  const progress = attempt?.progress
+  if (!isOnCluster(attempt) || (progress?.phase !== 'intended' && progress?.phase !== 'requested'))
+    return false
+  if (progress.isExecRefused) return false
+  return ['ClusterNotUpError', 'ClusterDoesNotExist'].some((name) => name === exceptionName)
+}
 
 function notReady(state: Experiment, reason: string, atMs: number): Experiment {
   const { cluster } = state
-  const next = { ...state, cluster: cluster && { ...cluster, status: null, statusSinceMs: atMs } }
+  // Once it is made anew it is to be told anew when it shall stop itself.
+  const unknown = { status: null, statusSinceMs: atMs, autostopAsked: null, autostopRefusal: null }
+  const next = { ...state, cluster: cluster && { ...cluster, ...unknown } }
   return step(
     next,
     { atMs, kind: 'cluster-not-ready', text: `the cluster was not ready: ${reason}` },

@@ -94,8 +94,8 @@ type Failed = Extract<Fact, { kind: 'actionFailed' }>
 function failed(state: Experiment, fact: Failed): Experiment {
   if (state.cluster && isAside(state, state.cluster) && OF_CLUSTER.has(fact.action))
     return asideFailed(state, state.cluster, fact)
-  const { action, reason, errorKind, job, atMs } = fact
-  const asked = job ? strayNotCancelled(state, job, errorKind, atMs) : state
+  const { action, reason, job, atMs } = fact
+  const asked = job ? strayNotCancelled(state, job, atMs) : state
   const next = { ...asked, trouble: troubleOf(state, fact) }
   // The same trouble once more is no news for the log.
   return next.trouble.failures > 1 && state.trouble?.reason === reason

@@ -70,11 +70,19 @@ export interface Intended {
   isExecRefused?: true
 }
 
+/**
+ * May SkyPilot be working on a launch of it that nobody can follow? One whose answer was lost only waits for its turn
+ * to be launched, as before: it is looked for then.
+ */
+export const isInDoubt = ({ isForgotten, makingUntilMs }: Intended): boolean =>
+  isForgotten === true || makingUntilMs !== undefined
+
 export interface Requested {
   phase: 'requested'
   requestId: string
   sinceMs: number
   abortAskedAtMs?: number
+  isExecRefused?: true
 }
 
 export interface Active {
@@ -108,6 +116,8 @@ export interface Attempt {
   createdAtMs: number
   /** False: its job does not ask at the fence, so whatever its exit code is, it is the person's. */
   isFenced?: boolean
+  /** SkyDeck did not launch its job, but found it: the limits of a run are not for it. */
+  isAdopted?: true
   progress: Progress
   /** The experiment's `revision` when this last changed: what the projection has not seen yet is sent again. */
   changedAt: number
@@ -159,8 +169,6 @@ export interface SecondJob extends Stray {
   /** How often its end was asked for, and when last. */
   asks: number
   askedAtMs: number
-  /** It was seen alive after its end was asked for: then silence alone does not end it soon. */
-  isSeenSince: boolean
 }
 
 /** Why a run is over although RUNNING is wanted and another attempt could follow. */

@@ -2,8 +2,8 @@ import type { Action } from './action.ts'
 import { type Transient, transientOf } from './deadlines.ts'
 import { decide, nextStrayMs, whyUnwanted } from './decide.ts'
 import { isAside } from './decide-cluster.ts'
-import { type Ended, type Experiment, liveAttempt, type Progress } from './experiment.ts'
-import { type Headline, headlineOf } from './headline.ts'
+import { type Ended, type Experiment, isInDoubt, liveAttempt, type Progress } from './experiment.ts'
+import { type Headline, headlineOf, isWindingDown } from './headline.ts'
 import { nextLimitMs, sayDuration } from './limits.ts'
 import { isBackingOff } from './restart.ts'
 
@@ -147,8 +147,14 @@ function nextOfWaiting(state: Experiment): string | null {
   if (liveAttempt(state)) return null
   if (state.cluster && state.cluster.status !== 'STOPPED')
     return 'its cluster is still there: terminate it when you need it no more'
-  return state.desired.state === 'RUNNING' ? 'run it again when you like' : null
+  if (state.desired.state !== 'RUNNING') return null
+  return isLost(state)
+    ? 'nobody saw it end: look at its machines before you run it again'
+    : 'run it again when you like'
 }
+
+const isLost = ({ attempt }: Experiment): boolean =>
+  attempt?.progress.phase === 'ended' && attempt.progress.verdict.outcome === 'lost'
 
 export function phaseOf(state: Experiment): Phase {
   const live = liveAttempt(state)
@@ -172,17 +178,12 @@ function restPhase({ attempt, run }: Experiment): Phase {
   return run === 0 ? 'idle' : 'stopped'
 }
 
-/** Nothing runs any more, and the experiment's cluster is not yet what it should be. */
-const isWindingDown = ({ cluster, desired, deleted }: Experiment): boolean =>
-  cluster !== null &&
-  (deleted || desired.state === 'TERMINATED' || (desired.state === 'STOPPED' && cluster.status !== 'STOPPED'))
-
 function livePhase(progress: Exclude<Progress, { phase: 'ended' }>, unwanted: boolean): Phase {
   if (progress.phase === 'active' && progress.verdict) return 'finishing'
   if (unwanted) return 'stopping'
   switch (progress.phase) {
     case 'intended':
-      return progress.unsure ? 'starting' : 'queued'
+      return isInDoubt(progress) ? 'starting' : 'queued'
     case 'requested':
       return 'starting'
     case 'active':

@@ -29,11 +29,18 @@ export interface ClusterObservation {
   seenAtMs: number
 }
 
+/** What was sent to SkyPilot with a launch. */
+export interface Submitted {
+  specRevision: number
+  command: string
+  recipe: string
+}
+
 /** Something learned about the world. Carries all that is needed to believe it. */
 export type Fact =
   | { kind: 'launchIntended'; atMs: number }
-  /** `isFenced`: whether its job asks at the fence; absent where that is not known. */
-  | { kind: 'launchRequested'; requestId: string; isFenced?: boolean; atMs: number }
+  /** `isFenced`: whether its job asks at the fence; absent where an earlier launch was found, of which only the id is known. */
+  | { kind: 'launchRequested'; requestId: string; isFenced?: boolean; submitted?: Submitted; atMs: number }
   /** `isForgotten`: SkyPilot does not know the request any more, and may work on it all the same. */
   | { kind: 'launchUnsure'; reason: string; isForgotten?: boolean; atMs: number }
   /**

@@ -4,6 +4,7 @@ import {
   type Ended,
   endOfRun,
   type Experiment,
+  isInDoubt,
   liveAttempt,
   type Verdict,
 } from './experiment.ts'
@@ -27,9 +28,10 @@ const isUnwanted: Test = (state) => {
   const live = liveAttempt(state)
   return live !== null && whyUnwanted(state, live) !== undefined
 }
-const isWindingDown: Test = ({ cluster, desired }) =>
+/** Nothing runs any more, and the experiment's cluster is not yet what it should be. */
+export const isWindingDown = ({ cluster, desired, deleted }: Experiment): boolean =>
   cluster !== null &&
-  (desired.state === 'TERMINATED' || (desired.state === 'STOPPED' && cluster.status !== 'STOPPED'))
+  (deleted || desired.state === 'TERMINATED' || (desired.state === 'STOPPED' && cluster.status !== 'STOPPED'))
 
 const ended = ({ attempt }: Experiment): Ended | undefined =>
   attempt?.progress.phase === 'ended' ? attempt.progress : undefined
@@ -64,14 +66,14 @@ const HEADLINES = [
   ],
   ['overdue', (_, isOverdue) => isOverdue],
   ['deleting', ({ deleted }) => deleted],
-  ['stopping', (state, isOverdue) => isUnwanted(state, isOverdue) || isWindingDown(state, isOverdue)],
+  ['stopping', (state, isOverdue) => isUnwanted(state, isOverdue) || isWindingDown(state)],
   ['foreign-duplicate', ({ foreign }) => foreign.length > 0],
   ['finishing', (state) => active(state)?.verdict != null],
   [
     'launch-unsure',
     (state) => {
       const progress = liveAttempt(state)?.progress
-      return progress?.phase === 'intended' && progress.unsure
+      return progress?.phase === 'intended' && isInDoubt(progress)
     },
   ],
   ['queued', (state) => liveAttempt(state)?.progress.phase === 'intended'],

@@ -20,8 +20,7 @@ interface Limit {
 function limitsOf(state: Experiment): Limit[] {
   if (state.desired.state !== 'RUNNING' || state.deleted || state.closing || isRunOver(state)) return []
   const live = liveAttempt(state)
-  // What has its verdict is over, and only cleans up.
-  if (live?.progress.phase === 'active' && live.progress.verdict) return []
+  if (live && isBeyondLimits(live)) return []
   const { maxRunMs, maxAgeMs } = state.policy
   const limits: Limit[] = []
   const sinceMs = runningSince(live, state.run)
@@ -34,6 +33,13 @@ function limitsOf(state: Experiment): Limit[] {
     })
   return limits
 }
+
+/**
+ * Whoever launched a job that was adopted did not ask for our limits, and it may have run for long before it was found.
+ * What has its verdict is over, and only cleans up.
+ */
+const isBeyondLimits = ({ isAdopted, progress }: Attempt): boolean =>
+  isAdopted === true || (progress.phase === 'active' && progress.verdict !== null)
 
 /** When the job began to run. SkyPilot's own time is believed where it is not later than the first look that saw it. */
 function runningSince(attempt: Attempt | null, run: number): number | null {

@@ -38,9 +38,20 @@ export function sequelOf(state: Experiment): Sequel | undefined {
 export const isRunOver = (state: Experiment): boolean =>
   liveAttempt(state) === null && (state.closing !== null || sequelOf(state)?.kind === 'over')
 
+/** True when what is live of the run is on its way out: it has its verdict, or is being ended by somebody. */
+function isRunEnding({ run, closing, attempt }: Experiment): boolean {
+  if (closing !== null) return true
+  if (attempt?.run !== run || attempt.progress.phase !== 'active') return false
+  const { verdict, job } = attempt.progress
+  return verdict !== null || job.status === 'CANCELLING'
+}
+
 /** True while nothing of the run is live and it only waits for its next attempt. */
 export const isBackingOff = (state: Experiment): boolean =>
   liveAttempt(state) === null && sequelOf(state)?.kind === 'restart'
+
+/** Whether RUNNING, wished once more, means a new run: there is none that goes on. */
+export const isAskedAnew = (state: Experiment): boolean => endOfRun(state) !== undefined || isRunEnding(state)
 
 function isRestarted({ policy }: Experiment, verdict: Verdict): boolean {
   const { when, failures, exitCodes } = policy.restart

@@ -38,7 +38,6 @@ function fromFirst(old: Record<string, unknown>): Record<string, unknown> {
           clusterName: null,
           asks: 0,
           askedAtMs: 0,
-          isSeenSince: false,
         }))
       : [],
     foreign: [],

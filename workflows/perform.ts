@@ -14,8 +14,10 @@ import type {
 } from '../activities/index.ts'
 import type { Step } from '../core/action.ts'
 import { buildTask } from '../core/build-task.ts'
+import { clipBytes } from '../core/clip-bytes.ts'
 import { type Attempt, type Experiment, identityOf, type Stray } from '../core/experiment.ts'
 import type { Fact } from '../core/facts.ts'
+import { submittedOf } from '../core/submitted.ts'
 import { LAUNCH_TASK_QUEUE } from './definitions.ts'
 
 const { TRY_CANCEL, WAIT_CANCELLATION_COMPLETED } = ActivityCancellationType
@@ -72,11 +74,17 @@ export async function perform(state: Experiment, action: Step): Promise<Fact[]> 
     const atMs = Date.now()
     if (action.kind === 'launch' && isCancellation(error))
       return [{ kind: 'launchUnsure', reason: 'the launch was interrupted', atMs }]
-    if (isCancellation(error)) return []
+    if (isCancellation(error)) return cutShort(action, atMs)
     if (!(error instanceof ActivityFailure)) throw error
     return failed(action, error, atMs)
   }
 }
+
+/** SkyPilot goes on with a start that nobody waits for any more, so the cluster is not what it was. */
+const cutShort = (action: Step, atMs: number): Fact[] =>
+  action.kind === 'cluster' && action.verb === 'start'
+    ? [{ kind: 'clusterAsked', verb: 'start', name: action.name, atMs }]
+    : []
 
 function failed(action: Step, error: ActivityFailure, atMs: number): Fact[] {
   const reason = error.cause?.message ?? error.message
@@ -87,13 +95,13 @@ function failed(action: Step, error: ActivityFailure, atMs: number): Fact[] {
 }
 
 /** What Temporal's pages show beside an activity: one line, of which they take 200 bytes. */
-export const summaryOf = (why: string): string => (why.split('\n', 1)[0] ?? '').slice(0, 100)
+export const summaryOf = (why: string): string => clipBytes(why.split('\n', 1)[0] ?? '', 100)
 
 async function attempt(state: Experiment, action: Step): Promise<Fact[]> {
   const summary = summaryOf(action.why)
   switch (action.kind) {
     case 'launch':
-      return learned(await requestLaunch(state, action, summary))
+      return submitted(state, learned(await requestLaunch(state, action, summary)))
     case 'follow':
       return learned(await following.followLaunch.executeWithOptions({ summary }, [launchOf(state, action)]))
     case 'abort':
@@ -199,7 +207,7 @@ async function requestLaunch(
   return launching.requestLaunch.executeWithOptions(
     {
       summary: `${summary}: ${current.jobName}`,
-      priority: { priorityKey: priority, fairnessKey: state.owner.slice(0, FAIRNESS_KEY_CHARS_MAX) },
+      priority: { priorityKey: priority, fairnessKey: clipBytes(state.owner, FAIRNESS_KEY_BYTES_MAX) },
     },
     [order],
   )
@@ -212,7 +220,12 @@ function doubtsOf({ progress }: Attempt): Pick<LaunchOrder, 'unsureBefore' | 'wa
   return { unsureBefore: unsure, waitsForMaking: makingUntilMs === undefined || Date.now() < makingUntilMs }
 }
 
-const FAIRNESS_KEY_CHARS_MAX = 60
+/** Says with a launch what was sent: the experiment may be edited while it is on its way. */
+const submitted = (state: Experiment, facts: Fact[]): Fact[] =>
+  facts.map((fact) => (fact.kind === 'launchRequested' ? { ...fact, submitted: submittedOf(state) } : fact))
+
+/** Temporal takes 64 bytes. */
+const FAIRNESS_KEY_BYTES_MAX = 60
 
 function learned(outcome: LaunchOutcome): Fact[] {
   const atMs = Date.now()

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { CLUSTER_LOOK_MS, CLUSTER_REPEAT_MS, isOutdated } from '../../core/action.ts'
+import { BROKEN_MS, CLUSTER_LOOK_MS, CLUSTER_REPEAT_MS, isOutdated } from '../../core/action.ts'
 import { decide } from '../../core/decide.ts'
 import type { Experiment } from '../../core/experiment.ts'
-import { explain } from '../../core/explain.ts'
+import { explain, wakeAtMs } from '../../core/explain.ts'
 import {
   after,
   clusterSeen,
@@ -284,4 +284,97 @@ test('a cluster that comes back under the name that the experiment had is its ow
   const renamed = wish(gone, 'edit', { name: 'other', spec: {} })
   const back = after(renamed, clusterSeen('UP', { seenAtMs: T + 40 }))
   expect(decide(back, T + 50)).toMatchObject({ kind: 'cluster', verb: 'down', name: 'exp-1' })
+})
+
+const refusedAt = (exceptionName: string, atMs = T) =>
+  ({ kind: 'launchRefused', reason: 'no', exceptionName, atMs }) as const
+
+test('a job that an idle cluster does not take is launched the long way once, whatever the cluster has become', () => {
+  const sent = after(want(over, 'RUNNING'), intended)
+  expect(decide(want(over, 'RUNNING'), T)).toMatchObject({ kind: 'launch', how: 'exec' })
+  const asleep = after(sent, requested, clusterSeen('STOPPED', { seenAtMs: T + 20 }))
+  const refused = after(asleep, refusedAt('ClusterNotUpError', T + 30))
+  expect(refused.attempt?.progress.phase).toBe('intended')
+  expect(decide(refused, T + 31)).toMatchObject({ kind: 'launch', how: 'cluster' })
+  const again = after(refused, requested, refusedAt('ClusterNotUpError', T + 40))
+  expect(again.attempt?.progress).toMatchObject({ phase: 'ended', verdict: { status: 'REFUSED' } })
+  // A managed job has no cluster that could be launched the long way.
+  const managed = after(want(fresh(), 'RUNNING'), intended, requested, refusedAt('ClusterNotUpError'))
+  expect(managed.attempt?.progress.phase).toBe('ended')
+})
+
+test('a cluster that a launch left half made is taken down when the run is over, although RUNNING is wanted', () => {
+  const refused = after(
+    want(fresh('cluster'), 'RUNNING'),
+    intended,
+    requested,
+    refusedAt('ResourcesUnavailableError'),
+  )
+  // Nobody knows yet whether anything is left.
+  expect(decide(refused, T + 10_000)).toMatchObject({ kind: 'lookAtCluster' })
+  const half = after(refused, clusterSeen('INIT', { seenAtMs: T + 11_000 }))
+  expect(decide(half, T + 11_001)).toMatchObject({ kind: 'cluster', verb: 'down' })
+  const none = after(refused, absent(T + 11_000), absent(T + 17_000))
+  expect(none.cluster).toBeNull()
+  expect(decide(none, T + 17_001)).toMatchObject({ kind: 'wait', untilMs: null })
+  // Another attempt would use it.
+  const retrying = { ...half, policy: policyWith({}, { when: 'on-failure' }) }
+  expect(decide(retrying, T + 11_001).kind).not.toBe('cluster')
+})
+
+test('a cluster that broke after its job is told of, and stopped when it does not come back', () => {
+  const broken = after(over, clusterSeen('INIT', { seenAtMs: T + 100 }))
+  expect(decide(broken, T + 101)).toMatchObject({ kind: 'wait' })
+  expect(wakeAtMs(broken, decide(broken, T + 101), T + 101)).toBe(T + 100 + BROKEN_MS)
+  expect(decide(broken, T + 100 + BROKEN_MS)).toMatchObject({ kind: 'cluster', verb: 'stop' })
+  const back = after(broken, clusterSeen('UP', { seenAtMs: T + 200 }))
+  expect(decide(back, T + 100 + BROKEN_MS).kind).not.toBe('cluster')
+})
+
+test('a job on a cluster that broke under it is told to be out of sight after a while, and is not ended', () => {
+  const broken = after(onCluster(), clusterSeen('INIT', { seenAtMs: T + 100 }))
+  const nowMs = T + 100 + BROKEN_MS
+  expect(decide(broken, nowMs).kind).toBe('wait')
+  expect(explain(broken, nowMs)).toMatchObject({
+    headline: 'overdue',
+    phase: 'running',
+    next: expect.stringContaining('cannot be seen') as string,
+  })
+})
+
+test('that it stops itself is asked for again when SkyPilot forgot it, and after it was made anew', () => {
+  const kept = after(over, clusterSeen('UP', { seenAtMs: T + 50, autostopMinutes: 30 }))
+  expect(decide(kept, T + 60).kind).toBe('wait')
+  const forgotten = after(kept, clusterSeen('UP', { seenAtMs: T + 70, autostopMinutes: null }))
+  expect(decide(forgotten, T + 80)).toMatchObject({ kind: 'autostop', minutes: 30 })
+  const away = after(want(kept, 'RUNNING'), intended, requested, refusedAt('ClusterNotUpError', T + 90))
+  expect(away.cluster).toMatchObject({ autostopAsked: null, autostopRefusal: null })
+})
+
+test('a start that is not wanted any more is left at once, and what it does is not forgotten', () => {
+  const asleep = after(over, clusterSeen('STOPPED', { seenAtMs: T + 50 }))
+  const starting = decide(want(asleep, 'RUNNING'), T + 60)
+  if (starting.kind !== 'cluster') throw new Error(starting.kind)
+  const ending = want(want(asleep, 'RUNNING'), 'TERMINATED')
+  expect(isOutdated(starting, decide(ending, T + 61))).toBe(true)
+  const left = after(want(want(asleep, 'RUNNING'), 'STOPPED'), asked('start', T + 61))
+  expect(explain(left, T + 62).phase).toBe('stopping')
+  expect(decide(left, T + 62)).toMatchObject({ kind: 'cluster', verb: 'stop' })
+})
+
+test('STOPPED during a launch that cannot be looked at stops its cluster unseen, and then looks', () => {
+  const failed = (atMs: number) =>
+    ({
+      kind: 'actionFailed',
+      action: 'look',
+      errorKind: 'SkyPilot.rejected',
+      reason: 'no way',
+      atMs,
+    }) as const
+  const lostLaunch = { kind: 'launchUnsure', reason: 'lost', atMs: T } as const
+  const unsure = after(want(over, 'RUNNING'), intended, requested, lostLaunch)
+  const blind = after(want(unsure, 'STOPPED'), failed(T), failed(T + 10_000))
+  expect(decide(blind, T + 60_000)).toMatchObject({ kind: 'cluster', verb: 'stop' })
+  const rested = after(blind, asked('stop', T + 61_000), clusterSeen('STOPPED', { seenAtMs: T + 70_000 }))
+  expect(decide(rested, T + 80_000)).toMatchObject({ kind: 'look' })
 })

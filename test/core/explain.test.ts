@@ -57,7 +57,13 @@ const STATES: ReadonlyArray<[Headline, string, Experiment]> = [
   ['stopping', 'stopping', want(launched(), 'STOPPED')],
   ['foreign-duplicate', 'waiting', after(launched(), foreign(5, 'RUNNING'))],
   ['finishing', 'finishing', after(launched(), seen(7, 'SUCCEEDED'))],
-  ['launch-unsure', 'starting', after(wanted, intended, { kind: 'launchUnsure', reason: 'lost', atMs: T })],
+  [
+    'launch-unsure',
+    'starting',
+    after(wanted, intended, { kind: 'launchUnsure', reason: 'gone', isForgotten: true, atMs: T }),
+  ],
+  // It stands in line as before, and is looked for when its turn comes.
+  ['queued', 'queued', after(wanted, intended, { kind: 'launchUnsure', reason: 'interrupted', atMs: T })],
   ['queued', 'queued', after(wanted, intended)],
   ['launching', 'starting', after(wanted, intended, requested)],
   [

@@ -71,7 +71,7 @@ export class FairWorld {
       case 'cancel': {
         const job = this.#jobs.get(`${action.job.clusterName}/${action.job.jobId}/${action.job.jobName}`)
         if (job && !endingOf(job.status)) job.status = 'CANCELLED'
-        return [{ kind: 'cancelAsked', job: action.job, atMs }]
+        return [{ kind: 'cancelAsked', job: action.job, isOver: true, atMs }]
       }
       case 'conclude':
         return [{ kind: 'concluded', conclusion: action.conclusion, reason: action.why, atMs }]

@@ -236,7 +236,6 @@ export const anyState: fc.Arbitrary<Experiment> = fc
         clusterName: fc.constantFrom(null, 'exp-1'),
         asks: fc.integer({ min: 0, max: 3 }),
         askedAtMs: fc.constantFrom(NEVER, T),
-        isSeenSince: fc.constant(false),
       }),
       { maxLength: 2 },
     ),

@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest'
-import { CANCEL_REPEAT_MS, STRAY_ASKS_UNSEEN_MAX } from '../../core/action.ts'
+import { CANCEL_REPEAT_MS } from '../../core/action.ts'
 import { advance } from '../../core/advance.ts'
 import { decide } from '../../core/decide.ts'
-import { evolve } from '../../core/evolve.ts'
 import { explain, wakeAtMs } from '../../core/explain.ts'
+import type { Fact } from '../../core/facts.ts'
+import { FENCED_EXIT_CODE } from '../../core/fence.ts'
 import { whyOverLimit } from '../../core/limits.ts'
 import {
   after,
@@ -180,16 +181,35 @@ test('row 14: a second job stays in the books until its end is seen, and nothing
   })
 })
 
-test('a second job that nobody sees any more is given up after some asking, one that was seen since much later', () => {
+test('a second job stays in the books until a look shows its end, however often it was asked and refused', () => {
   const two = after(launched(), seen(9, 'RUNNING'))
-  const ask = (state: typeof two, times: number): typeof two =>
-    Array.from({ length: times }).reduce<typeof two>(
-      (given) => evolve(given, { kind: 'cancelAsked', job: stray(9), atMs: T }),
-      state,
-    )
-  expect(ask(two, STRAY_ASKS_UNSEEN_MAX + 1).strays).toEqual([])
-  const since = after(ask(two, 1), seen(9, 'CANCELLING', { seenAtMs: T + 1 }))
-  expect(ask(since, STRAY_ASKS_UNSEEN_MAX + 1).strays).toMatchObject([{ jobId: 9, isSeenSince: true }])
+  const refused = {
+    kind: 'actionFailed',
+    action: 'cancel',
+    errorKind: 'SkyPilot.rejected',
+    reason: 'no way to the machines',
+    job: stray(9),
+    atMs: T,
+  } as const
+  const patient = after(
+    two,
+    ...Array.from({ length: 100 }, () => refused),
+    ...Array.from({ length: 100 }, () => ({ kind: 'cancelAsked', job: stray(9), atMs: T }) as const),
+  )
+  expect(patient.strays).toMatchObject([{ jobId: 9 }])
+  expect(after(patient, seen(9, 'CANCELLED', { seenAtMs: T + 1 })).strays).toEqual([])
+})
+
+test('a person who looked says that a second job is gone, and it is out of the books', () => {
+  const two = after(
+    launched(),
+    seen(9, 'RUNNING'),
+    seen(7, 'SUCCEEDED', { scheduleState: 'DONE', seenAtMs: T + 1 }),
+  )
+  expect(two).toMatchObject({ attempt: { progress: { phase: 'ended' } }, strays: [{ jobId: 9 }] })
+  const said = wish(two, 'confirmGone', { reason: 'no process on any machine' })
+  expect(said.strays).toEqual([])
+  expect(said.attempt?.progress).toMatchObject({ verdict: { outcome: 'succeeded' } })
 })
 
 test('a cancel of a second job that fails holds up nothing else', () => {
@@ -337,7 +357,30 @@ test('a job under a former name is still ours', () => {
 test('a second job that was looked at and still lives is never given up, and one that is over is at once', () => {
   const two = after(launched(), seen(9, 'RUNNING'))
   const asked = (isOver: boolean) => ({ kind: 'cancelAsked', job: stray(9), isOver, atMs: T }) as const
-  const patient = after(two, ...Array.from({ length: 10 * STRAY_ASKS_UNSEEN_MAX }, () => asked(false)))
+  const patient = after(two, ...Array.from({ length: 60 }, () => asked(false)))
   expect(patient.strays).toMatchObject([{ jobId: 9 }])
   expect(after(patient, asked(true)).strays).toEqual([])
+})
+
+test('row 47: of two jobs of one attempt the one that runs is kept, also where it is the younger', () => {
+  const waiting = after(launched(), seen(7, 'PENDING'))
+  const two = after(waiting, seen(8, 'RUNNING', { seenAtMs: T + 1 }))
+  expect(two).toMatchObject({ attempt: { progress: { jobId: 8 } }, strays: [{ jobId: 7 }] })
+  expect(decide(two, T + 2)).toMatchObject({ kind: 'cancel', job: { jobId: 7 } })
+})
+
+test('row 47: of two jobs that both run behind the fence none is cancelled until one had time to leave, and the other is kept', () => {
+  const sent = after(want(fresh(), 'RUNNING'), intended, { ...requested, isFenced: true } as Fact, found())
+  const two = after(sent, seen(7, 'RUNNING'), seen(8, 'RUNNING', { seenAtMs: T + 1 }))
+  expect(decide(two, T + 2).kind).toBe('wait')
+  expect(decide(two, T + 1 + CANCEL_REPEAT_MS)).toMatchObject({ kind: 'cancel', job: { jobId: 8 } })
+  const failureReason = `Job exited with exit code ${FENCED_EXIT_CODE}`
+  const left = after(two, seen(7, 'FAILED', { failureReason, scheduleState: 'DONE', seenAtMs: T + 5 }))
+  expect(left).toMatchObject({
+    attempt: { progress: { phase: 'active', jobId: 8, verdict: null } },
+    strays: [],
+  })
+  // Without a fence both would go on.
+  const open = after(launched(), seen(7, 'RUNNING'), seen(8, 'RUNNING', { seenAtMs: T + 1 }))
+  expect(decide(open, T + 2)).toMatchObject({ kind: 'cancel', job: { jobId: 8 } })
 })

@@ -9,6 +9,7 @@ import {
 import { decide } from '../../core/decide.ts'
 import type { Experiment } from '../../core/experiment.ts'
 import type { Fact } from '../../core/facts.ts'
+import { submittedOf } from '../../core/submitted.ts'
 import {
   after,
   clusterSeen,
@@ -18,6 +19,7 @@ import {
   fresh,
   intended,
   launched,
+  policyWith,
   requested,
   seen,
   T,
@@ -219,4 +221,44 @@ test('row 18: a job of somebody else under our name is adopted where none is liv
   const beside = after(launched(), foreign(5, 'RUNNING'))
   expect(beside.foreign).toMatchObject([{ jobId: 5 }])
   expect(decide(want(beside, 'STOPPED'), T)).toMatchObject({ kind: 'cancel', job: { jobId: 7 } })
+})
+
+test('row 17: RUNNING is a new run also while the last one is cleaned up, closed or cancelled by somebody', () => {
+  const finishing = after(launched(), seen(7, 'SUCCEEDED', { scheduleState: 'ALIVE' }))
+  const closing = after(launched(), { kind: 'concluded', conclusion: 'limit', reason: 'too old', atMs: T })
+  const cancelled = after(launched(), seen(7, 'CANCELLING'))
+  for (const state of [finishing, closing, cancelled]) {
+    const again = want(state, 'RUNNING')
+    expect(again).toMatchObject({ run: 2, closing: null })
+    expect(want(again, 'RUNNING').run).toBe(2)
+    const done = after(again, seen(7, 'CANCELLED', { scheduleState: 'DONE', seenAtMs: T + 2 }))
+    expect(decide(done, T + 3)).toMatchObject({ kind: 'launch' })
+  }
+  expect(want(after(launched(), seen(7, 'RUNNING')), 'RUNNING').run).toBe(1)
+})
+
+test('row 18: a job of somebody else is not taken into a run that is over, and no limit ends one that was taken', () => {
+  const policy = policyWith({ maxAgeMs: 1_000, maxRunMs: 1_000 })
+  const over = ended('SUCCEEDED', null, policy)
+  const limited = after(over, { kind: 'concluded', conclusion: 'limit', reason: 'too old', atMs: T })
+  for (const state of [over, limited])
+    expect(after(state, foreign(9, 'RUNNING'))).toMatchObject({
+      attempt: { progress: { phase: 'ended', jobId: 7 } },
+      foreign: [{ jobId: 9 }],
+    })
+  const taken = after(want(fresh('managed', policy), 'RUNNING'), foreign(9, 'RUNNING'))
+  expect(taken).toMatchObject({ attempt: { isAdopted: true, progress: { phase: 'active', jobId: 9 } } })
+  expect(decide(taken, T + 10_000_000)).toMatchObject({ kind: 'wait' })
+  expect(decide(want(taken, 'STOPPED'), T)).toMatchObject({ kind: 'cancel', job: { jobId: 9 } })
+})
+
+test('what is written down of a launch is what was sent, also where it was edited while it waited for its turn', () => {
+  const waiting = after(want(fresh('cluster'), 'RUNNING'), intended)
+  const edited = wish(waiting, 'edit', { spec: { flags: { lr: '2' }, gpus: 4 } })
+  const sent = after(edited, { ...requested, isFenced: true, submitted: submittedOf(edited) } as Fact)
+  expect(sent.attempt).toMatchObject({ specRevision: 2, command: expect.stringContaining('lr') as string })
+  expect(sent.cluster?.recipe).toBe(submittedOf(edited).recipe)
+  // An earlier launch that was found: nobody knows what it holds, and it was sent before.
+  const known = after(edited, { ...requested, submitted: submittedOf(edited) } as Fact)
+  expect(known.attempt?.specRevision).toBe(1)
 })

@@ -140,6 +140,14 @@ test('the sequences above visit at least 95 % of (phase, desired state, fact), a
   expect(missing.length / (KINDS.length * 15)).toBeLessThanOrEqual(0.05)
 })
 
+/** RUNNING is wanted, and the run that is to bring it about neither has ended nor is about to. */
+function isGoingOn({ desired, deleted, closing, attempt, run }: Experiment): boolean {
+  if (desired.state !== 'RUNNING' || deleted || closing) return false
+  if (attempt?.run !== run || attempt.progress.phase !== 'active')
+    return attempt?.progress.phase !== 'ended' || attempt.run !== run
+  return attempt.progress.verdict === null && attempt.progress.job.status !== 'CANCELLING'
+}
+
 function settles(start: Experiment, wanted: string, startMs: number): void {
   const released = wish({ ...start, deleted: false }, 'release', {}, startMs)
   const world = new FairWorld(retold(want(released, wanted, startMs), startMs), startMs)
@@ -149,6 +157,7 @@ function settles(start: Experiment, wanted: string, startMs: number): void {
   const told = `${wanted}: ${explain(state, world.nowMs).why} (${JSON.stringify(state.attempt?.progress)} ${JSON.stringify(state.cluster)})`
   expect(state.strays, told).toEqual([])
   if (wanted === 'RUNNING') {
+    if (!isGoingOn(start)) expect(state.run, told).toBeGreaterThan(start.run)
     if (!state.closing && state.desired.state === 'RUNNING')
       expect(['active', 'ended'], told).toContain(phase)
     return

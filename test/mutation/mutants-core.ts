@@ -30,9 +30,9 @@ export const LAUNCH_MUTANTS: readonly Mutant[] = [
   ),
   jobs(
     'no launch beside a second job',
-    'isOver === undefined && asks >',
-    'asks >',
-    'a second job that was looked at and still lives is never given up, and one that is over is at once',
+    'isOver = false): Experiment {',
+    'isOver = true): Experiment {',
+    'a second job stays in the books until a look shows its end, however often it was asked and refused',
   ),
   jobs(
     'no launch beside a second job',
@@ -41,16 +41,28 @@ export const LAUNCH_MUTANTS: readonly Mutant[] = [
     'an attempt that is past is never taken up again: its live job is one too many',
   ),
   jobs(
-    'of two jobs of one attempt the older is kept',
-    'isTwin && seen.jobId < active.jobId && active.verdict === null ? ours : other',
+    'of two jobs of one attempt the same is kept',
+    'isOursToGo ? ours : other',
     'other',
     'of two live jobs of one attempt the older is kept, whichever was known first',
   ),
   jobs(
-    'of two jobs of one attempt the older is kept',
-    '&& active.verdict === null ?',
-    '?',
+    'of two jobs of one attempt the same is kept',
+    'isTwin && active.verdict === null &&',
+    'isTwin &&',
     'beside a job that has its verdict every other of the attempt is one too many, the older too',
+  ),
+  jobs(
+    'of two jobs of one attempt the same is kept',
+    'isOneRunning ? isRunning(seen) : seen.jobId < jobId',
+    'seen.jobId < jobId',
+    'row 47: of two jobs of one attempt the one that runs is kept, also where it is the younger',
+  ),
+  jobs(
+    'of two jobs of one attempt the same is kept',
+    'news?.status === FENCED ?',
+    'false ?',
+    'row 47: of two jobs that both run behind the fence none is cancelled until one had time to leave, and the other is kept',
   ),
   mutantsOf('core/evolve-launch.ts', alone)(
     'an attempt keeps its identity',
@@ -226,7 +238,7 @@ export const BELIEF_MUTANTS: readonly Mutant[] = [
   ),
   mutantsOf('core/evolve.ts', 'test/core/job.test.ts')(
     'a failure is counted for its own job',
-    'strayNotCancelled(state, job, errorKind, atMs)',
+    'strayNotCancelled(state, job, atMs)',
     'strayNotCancelled(state, state.strays[0] ?? job, errorKind, atMs)',
     'a cancel that fails is counted for the job that was to end, and for no other',
   ),

@@ -46,6 +46,9 @@ export const clusterObservation = (cluster: SimCluster, seenAtMs: number): Clust
   seenAtMs,
 })
 
+const isGone = (error: unknown): boolean =>
+  error instanceof SkyError && error.exceptionName === 'ClusterDoesNotExist'
+
 /** The logic of `activities/`, step for step, on the simulated SkyPilot. */
 export class Activities {
   readonly #context: Context
@@ -179,8 +182,26 @@ export class Activities {
   *cancel(job: Stray): Steps<null> {
     const { jobId, clusterName } = job
     this.onCancel(job)
-    yield* this.#sky.call(() => this.#sky.cancelJob(jobId, clusterName))
+    try {
+      yield* this.#sky.call(() => this.#sky.cancelJob(jobId, clusterName))
+    } catch (error) {
+      if (!isGone(error)) throw error
+    }
     return null
+  }
+
+  *isJobOver(jobId: number, clusterName: string | null): Steps<boolean> {
+    const sky = this.#sky
+    const isOver = (job: { status: string } | undefined): boolean =>
+      job === undefined || endingOf(job.status) !== undefined
+    if (clusterName === null) return isOver(yield* sky.call(() => sky.jobs.get(jobId)))
+    try {
+      const jobs = yield* sky.call(() => sky.clusters.jobsOn(clusterName))
+      return isOver(jobs.find((job) => job.jobId === jobId))
+    } catch (error) {
+      if (isGone(error)) return true
+      throw error
+    }
   }
 
   *changeCluster(

@@ -39,10 +39,7 @@ const withForeignAsOurs = (state: Experiment): Experiment =>
     : {
         ...state,
         foreign: [],
-        strays: [
-          ...state.strays,
-          ...state.foreign.map((job) => ({ ...job, asks: 0, askedAtMs: 0, isSeenSince: false })),
-        ],
+        strays: [...state.strays, ...state.foreign.map((job) => ({ ...job, asks: 0, askedAtMs: 0 }))],
       }
 
 /** A state that forgot on its way what may still be running. */

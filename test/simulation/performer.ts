@@ -1,5 +1,5 @@
 import type { Step } from '../../core/action.ts'
-import type { Experiment } from '../../core/experiment.ts'
+import type { Experiment, Stray } from '../../core/experiment.ts'
 import type { Fact } from '../../core/facts.ts'
 import type { Activities, ClusterLook, LaunchOutcome } from './activities.ts'
 import { type Context, SkyError } from './context.ts'
@@ -9,6 +9,13 @@ import type { Attempt, Handle, Outcome, Temporal } from './temporal.ts'
 const RETRIES = {
   maximumAttempts: 3,
   isFinal: (error: unknown): boolean => error instanceof SkyError && error.kind === 'rejected',
+}
+
+function cutShort(action: Step, atMs: number): Fact[] {
+  if (action.kind === 'launch') return [{ kind: 'launchUnsure', reason: 'the launch was interrupted', atMs }]
+  return action.kind === 'cluster' && action.verb === 'start'
+    ? [{ kind: 'clusterAsked', verb: 'start', name: action.name, atMs }]
+    : []
 }
 
 /** Carries out one action and says what was learned, as `workflows/perform.ts` does. */
@@ -39,10 +46,7 @@ export class Performer {
           ? { ...fact, atMs }
           : fact,
       )
-    if (outcome.kind === 'cancelled')
-      return action.kind === 'launch'
-        ? [{ kind: 'launchUnsure', reason: 'the launch was interrupted', atMs }]
-        : []
+    if (outcome.kind === 'cancelled') return cutShort(action, atMs)
     const { error } = outcome
     const errorKind = error instanceof SkyError ? `SkyPilot.${error.kind}` : 'unknown'
     const about = action.kind === 'cancel' ? { job: action.job } : {}
@@ -51,6 +55,11 @@ export class Performer {
     return action.kind === 'launch'
       ? [{ kind: 'launchUnsure', reason: error.message, atMs }, failed]
       : [failed]
+  }
+
+  *#standOf({ strays }: Experiment, { jobId, clusterName }: Stray): Steps<{ isOver?: boolean }> {
+    const isSecond = strays.some((job) => job.jobId === jobId && job.clusterName === clusterName)
+    return isSecond ? { isOver: yield* this.#activities.isJobOver(jobId, clusterName) } : {}
   }
 
   *#work(state: Experiment, action: Step, attempt: Attempt): Steps<Fact[]> {
@@ -77,7 +86,9 @@ export class Performer {
         return this.#learned(yield* this.#activities.find(jobName, clusterName))
       case 'cancel':
         yield* this.#activities.cancel(action.job)
-        return [{ kind: 'cancelAsked', job: action.job, atMs: 0 }]
+        return [
+          { kind: 'cancelAsked', job: action.job, ...(yield* this.#standOf(state, action.job)), atMs: 0 },
+        ]
       default:
         return yield* this.#workOnCluster(action)
     }
