@@ -1,12 +1,14 @@
 import { BROKEN_MS } from './action.ts'
+import { whyUnwanted } from './decide.ts'
 import {
+  type Active,
+  type Attempt,
   type Cluster,
   type Experiment,
   isInDoubt,
   isOnCluster,
   liveAttempt,
   NEVER,
-  type Progress,
 } from './experiment.ts'
 import { isRunOver } from './restart.ts'
 
@@ -40,21 +42,22 @@ const STATUS_LIMITS: Readonly<Record<string, readonly [minutes: number, next: st
 /** The passing state that an experiment is in, if it is in one. */
 export function transientOf(state: Experiment): Transient | undefined {
   const live = liveAttempt(state)
-  return (live ? ofProgress(live.progress, isOnCluster(live)) : undefined) ?? ofCluster(state)
+  return (live ? ofProgress(live, whyUnwanted(state, live) !== undefined) : undefined) ?? ofCluster(state)
 }
 
-function ofProgress(progress: Progress, onCluster: boolean): Transient | undefined {
+function ofProgress(attempt: Attempt, isUnwanted: boolean): Transient | undefined {
+  const { progress } = attempt
   switch (progress.phase) {
     case 'intended':
       // Waiting for a turn is no fault, however long it takes; its place in the queue is shown.
-      return isInDoubt(progress)
+      return isInDoubt(progress) || (progress.unsure && isUnwanted)
         ? timed('launch', progress.settledAtMs, 15, 'SkyDeck keeps looking for what came of it')
         : undefined
     case 'requested':
       return timed(
         'launch request',
         progress.sinceMs,
-        onCluster ? CLUSTER_LAUNCH_MINUTES : JOB_LAUNCH_MINUTES,
+        isOnCluster(attempt) ? CLUSTER_LAUNCH_MINUTES : JOB_LAUNCH_MINUTES,
         'look at the log of the launch, or stop it',
       )
     case 'active':
@@ -64,7 +67,7 @@ function ofProgress(progress: Progress, onCluster: boolean): Transient | undefin
   }
 }
 
-function ofJob({ job, verdict, cancel }: Extract<Progress, { phase: 'active' }>): Transient | undefined {
+function ofJob({ job, verdict, cancel }: Active): Transient | undefined {
   if (verdict)
     return timed('clean-up', verdict.atMs, 30, 'SkyPilot may have left machines behind: look at its clusters')
   if (cancel) return timedStatus('CANCELLING', cancel.sinceMs)
