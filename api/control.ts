@@ -3,13 +3,9 @@ import type { Context } from 'hono'
 import type { By } from '../sdk/experiments.ts'
 import type { ExperimentRow } from '../store/experiments.ts'
 import { type ExperimentsDeps, seenJson } from './experiments.ts'
-import { ExperimentJson } from './json.ts'
-import { actorOf, invalid, jsonBody, jsonOf, problems } from './openapi.ts'
+import { One } from './json.ts'
+import { actorOf, IdParam, invalid, jsonBody, jsonOf, problems } from './openapi.ts'
 
-const IdParam = z.object({
-  id: z.string().openapi({ param: { name: 'id', in: 'path' }, description: 'the id or the name' }),
-})
-const One = z.object({ experiment: ExperimentJson })
 const reason = z.string().trim().max(500)
 const Maybe = z.object({ reason: reason.optional() })
 

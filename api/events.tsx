@@ -1,11 +1,12 @@
 import { type Context, Hono } from 'hono'
 import type { JSX } from 'hono/jsx/jsx-runtime'
 import { type SSEStreamingApi, streamSSE } from 'hono/streaming'
+import { isLive } from '../core/phases.ts'
 import { listOrphans } from '../store/fleet.ts'
 import { getDeleted } from '../store/experiments.ts'
 import { changeOf, type Change, type Listener } from '../store/listen.ts'
 import { listQueue } from '../store/queue.ts'
-import { Attempts, Config, isLive, Summary } from '../views/detail.tsx'
+import { Attempts, Config, Summary } from '../views/detail.tsx'
 import { EventList } from '../views/events.tsx'
 import { Sources } from '../views/layout.tsx'
 import { type ListQuery, Row, Rows, Strip } from '../views/list.tsx'
@@ -133,7 +134,7 @@ async function experimentParts(deps: EventsDeps, id: number): Promise<Part[]> {
       target: '#log',
       made: of.jobKey,
       swap: 'outerHTML',
-      draw: () => <LogPanel experimentId={id} jobKey={of.jobKey} isLive={isLive(of)} />,
+      draw: () => <LogPanel experimentId={id} jobKey={of.jobKey} isLive={isLive(of.phase)} />,
     },
     { target: '#attempts', made: attempts, draw: () => <Attempts attempts={attempts} nowMs={nowMs} /> },
     {

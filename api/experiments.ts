@@ -8,16 +8,12 @@ import { listEvents } from '../store/events.ts'
 import { countByPhase, type ExperimentRow, listExperiments } from '../store/experiments.ts'
 import type { Desk } from './desk.ts'
 import { CreateInput, EditInput, FlagsInput } from './experiment-input.ts'
-import { ExperimentJson, experimentJson, JobJson, jobJson } from './json.ts'
+import { ExperimentJson, experimentJson, iso, JobJson, jobJson, One } from './json.ts'
 import { type SeenDeps, seenRow, seenRows } from './seen.ts'
-import { actorOf, flag, invalid, jsonBody, jsonOf, problems } from './openapi.ts'
+import { actorOf, flag, IdParam, invalid, jsonBody, jsonOf, problems } from './openapi.ts'
 
 const LIST_MAX = 1_000
 
-const IdParam = z.object({
-  id: z.string().openapi({ param: { name: 'id', in: 'path' }, description: 'the id or the name' }),
-})
-const One = z.object({ experiment: ExperimentJson })
 const Edited = One.extend({
   applies: z.object({
     now: z.array(z.string()).openapi({ description: 'fields that hold at once' }),
@@ -249,7 +245,7 @@ function readRoutes(app: OpenAPIHono, deps: ExperimentsDeps): void {
     return c.json(
       {
         events: events.map(({ atMs, kind, actor, text }) => ({
-          at: new Date(atMs).toISOString(),
+          at: iso(atMs),
           kind,
           actor,
           text,

@@ -3,6 +3,7 @@ import type { Pool } from 'pg'
 import { listOrphans } from '../store/fleet.ts'
 import { listQueue } from '../store/queue.ts'
 import type { Desk } from './desk.ts'
+import { iso } from './json.ts'
 import { invalid, jsonOf, problems } from './openapi.ts'
 
 const time = z.iso.datetime()
@@ -65,8 +66,6 @@ const routes = {
     },
   }),
 }
-
-const iso = (ms: number): string => new Date(ms).toISOString()
 
 /** What is not about one experiment: the start queue, and what belongs to nobody. */
 export function fleetApi({ db, desk }: { db: Pool; desk: Desk }): OpenAPIHono {

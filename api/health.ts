@@ -1,4 +1,6 @@
 import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi'
+import { PHASES } from '../core/explain.ts'
+import { isLive } from '../core/phases.ts'
 import { countByPhase } from '../store/experiments.ts'
 import { listExpectedClusters } from '../store/fleet.ts'
 import type { SourceRow } from '../store/sources.ts'
@@ -47,14 +49,13 @@ export function healthApi(deps: SeenDeps): OpenAPIHono {
       listExpectedClusters(db),
     ])
     const skypilot = sourceJson(sources.find(({ name }) => name === 'skypilot'))
-    const running = ['running', 'waiting', 'recovering', 'stopping', 'finishing']
     return c.json({
       status: skypilot.running ? ('ok' as const) : ('degraded' as const),
       skypilot,
       s3: UNUSED,
       observatory: UNUSED,
       num_experiments: [...counts.values()].reduce((sum, count) => sum + count, 0),
-      num_running_jobs: running.reduce((sum, phase) => sum + (counts.get(phase) ?? 0), 0),
+      num_running_jobs: PHASES.filter(isLive).reduce((sum, phase) => sum + (counts.get(phase) ?? 0), 0),
       num_clusters: clusters.length,
     })
   })

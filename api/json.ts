@@ -120,7 +120,10 @@ export const ExperimentJson = z
   .openapi('Experiment')
 export type ExperimentJson = z.infer<typeof ExperimentJson>
 
-const iso = (ms: number): string => new Date(ms).toISOString()
+/** The answer of every route about one experiment. */
+export const One = z.object({ experiment: ExperimentJson })
+
+export const iso = (ms: number): string => new Date(ms).toISOString()
 const isoOrNull = (ms: number | null): string | null => (ms === null ? null : iso(ms))
 
 export function experimentJson(row: SeenRow): ExperimentJson {

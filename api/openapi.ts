@@ -53,6 +53,11 @@ export function problemOf(issues: readonly z.core.$ZodIssue[]): Problem {
 export const invalid: Hook<unknown, Env, string, Response | undefined> = (result, c) =>
   result.success ? undefined : sendProblem(c, problemOf(result.error.issues))
 
+/** Which experiment a route is about. */
+export const IdParam = z.object({
+  id: z.string().openapi({ param: { name: 'id', in: 'path' }, description: 'the id or the name' }),
+})
+
 /** A switch in an address. */
 export const flag = z
   .enum(['true', 'false', '1', '0'])

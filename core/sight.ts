@@ -1,4 +1,5 @@
 import type { Phase } from './explain.ts'
+import { isLive } from './phases.ts'
 
 /**
  * The headline of what may be running while SkyPilot cannot be seen. It is told when somebody reads, and no workflow
@@ -16,16 +17,6 @@ const IDLE_MAX_MS = 60_000
 /** How long a look-out that sees nothing live waits from one look to the next. */
 export const idleIntervalMs = (pollIntervalMs: number): number =>
   Math.max(pollIntervalMs, Math.min(pollIntervalMs * IDLE_FACTOR, IDLE_MAX_MS))
-
-/** Phases in which something of an experiment may be on SkyPilot's machines. */
-const LIVE: ReadonlySet<Phase> = new Set([
-  'starting',
-  'waiting',
-  'running',
-  'recovering',
-  'stopping',
-  'finishing',
-])
 
 /**
  * The time of the last good look, when that is too long ago to go by; null while SkyPilot is in sight. What was never
@@ -53,7 +44,7 @@ interface Told {
  * is known of it, and is never called failed. The words hold no age: that grows, and is told by the time beside them.
  */
 export function asSeen<T extends Told>(told: T, blindSince: number | null): T {
-  if (blindSince === null || !LIVE.has(told.phase) || told.headline === 'held') return told
+  if (blindSince === null || !isLive(told.phase) || told.headline === 'held') return told
   return {
     ...told,
     headline: CANNOT_SEE,

@@ -1,4 +1,5 @@
 import type { Phase } from '../core/explain.ts'
+import { isOver, mayRun, takesRunAgain } from '../core/phases.ts'
 import type { DesiredState } from '../core/spec.ts'
 
 interface Stand {
@@ -7,11 +8,6 @@ interface Stand {
   clusterName: string | null
   clusterStatus: string | null
 }
-
-const OVER: ReadonlySet<Phase> = new Set(['succeeded', 'failed', 'lost'])
-
-/** Another wish for RUNNING does something: the run is over, or waits before its next attempt. */
-const takesRunAgain = (phase: Phase): boolean => OVER.has(phase) || phase === 'backoff'
 
 const hasClusterUp = ({ clusterName, clusterStatus }: Stand): boolean =>
   clusterName !== null && clusterStatus !== 'STOPPED'
@@ -22,7 +18,7 @@ export const whyNot: Readonly<Record<DesiredState, (of: Stand) => string | undef
     desiredState === 'RUNNING' && !takesRunAgain(phase) ? 'RUNNING is wanted already' : undefined,
   STOPPED: (of) => {
     if (of.desiredState === 'STOPPED') return 'STOPPED is wanted already'
-    return of.desiredState === 'RUNNING' && OVER.has(of.phase) && !hasClusterUp(of)
+    return of.desiredState === 'RUNNING' && isOver(of.phase) && !hasClusterUp(of)
       ? 'nothing is running'
       : undefined
   },
@@ -37,19 +33,6 @@ export const verb = (state: DesiredState, of: Stand & { run: number }): string =
   if (of.phase === 'backoff') return 'Start now'
   return of.run > 0 ? 'Run again' : 'Start'
 }
-
-const QUIET: ReadonlySet<Phase> = new Set([
-  'idle',
-  'backoff',
-  'succeeded',
-  'failed',
-  'lost',
-  'stopped',
-  'terminated',
-])
-
-/** True while a job or a launch of it is believed to be there. */
-export const mayRun = (phase: Phase): boolean => !QUIET.has(phase)
 
 export const whyNotConfirm = (of: Stand): string | undefined =>
   mayRun(of.phase) || of.clusterName !== null ? undefined : 'nothing of it is believed to run'

@@ -1,6 +1,7 @@
 import type { JSX } from 'hono/jsx/jsx-runtime'
 import { buildCommand, flagText, sortedFlags } from '../core/build-command.ts'
 import { sayDuration } from '../core/limits.ts'
+import { isLive } from '../core/phases.ts'
 import { EventList } from './events.tsx'
 import { Age, Took } from './format.tsx'
 import { Why } from './headline.tsx'
@@ -36,7 +37,7 @@ export const DetailPage = (props: DetailProps & { saved?: Saved; refusal?: strin
     <Summary {...props} />
     <div class="columns">
       <div>
-        <LogPanel experimentId={props.of.id} jobKey={props.of.jobKey} isLive={isLive(props.of)} />
+        <LogPanel experimentId={props.of.id} jobKey={props.of.jobKey} isLive={isLive(props.of.phase)} />
         <Attempts attempts={props.attempts} nowMs={props.frame.nowMs} />
       </div>
       <div>
@@ -61,9 +62,6 @@ const WhatWasSaved = ({ of: { now, nextRun } }: { of: Saved }): JSX.Element | nu
 
 const inWords = (fields: readonly string[]): string =>
   fields.map((field) => field.replaceAll('_', ' ')).join(', ')
-
-export const isLive = ({ phase }: ExperimentView): boolean =>
-  ['starting', 'waiting', 'running', 'recovering', 'stopping'].includes(phase)
 
 /** What is wanted, what is seen, since when, and why. */
 export const Summary = ({
@@ -144,7 +142,7 @@ const ClusterFact = ({ of, nowMs }: { of: ExperimentView; nowMs: number }): JSX.
 /** A live job was seen by the last good look at all of them; an ended one when its end was seen. */
 const Seen = ({ of, frame }: { of: ExperimentView; frame: Frame }): JSX.Element => {
   const okAtMs = frame.sources.find(({ name }) => name === 'skypilot')?.okAtMs ?? null
-  const seenAtMs = isLive(of) && of.jobId !== null ? (okAtMs ?? of.seenAtMs) : of.seenAtMs
+  const seenAtMs = isLive(of.phase) && of.jobId !== null ? (okAtMs ?? of.seenAtMs) : of.seenAtMs
   if (seenAtMs === null) return <>no job yet</>
   return (
     <>

@@ -3,7 +3,7 @@ import { touchSource } from '../../store/sources.ts'
 import { TestApi } from '../support/test-api.ts'
 
 const api = new TestApi()
-const { ask, page } = api
+const { ask, page, create } = api
 
 describe('the health', () => {
   const health = async () => (await ask('GET', '/api/health')).body
@@ -16,6 +16,14 @@ describe('the health', () => {
     expect(await health()).toMatchObject({ status: 'ok', skypilot: { running: true, error: null } })
     await looked({ ok: false, error: 'no answer', agoMs: 0 })
     expect(await health()).toMatchObject({ status: 'degraded', skypilot: { error: 'no answer' } })
+  })
+
+  test('counts every job that may be on machines, also one that starts', async () => {
+    for (const [at, phase] of ['starting', 'running', 'finishing', 'queued', 'failed'].entries()) {
+      const id = await create(`exp-${at}`)
+      await api.db.query('update experiment set phase = $2 where id = $1', [id, phase])
+    }
+    expect(await health()).toMatchObject({ num_experiments: 5, num_running_jobs: 3 })
   })
 
   test('is not, when the last look was fine and nobody has looked since', async () => {
