@@ -1,9 +1,9 @@
-import { cancellationSignal } from '@temporalio/activity'
 import type { ClusterVerb } from '../core/experiment.ts'
 import type { ClusterObservation } from '../core/facts.ts'
 import type { SkyPilot } from '../skypilot/client.ts'
 import { SkyPilotError } from '../skypilot/errors.ts'
 import type { ClusterRecord } from '../skypilot/schemas.ts'
+import { clusterNow, MAKERS, orGone, saysNotSupported, signal } from './asking.ts'
 import type { Clock } from './clock.ts'
 import { withSkyPilot } from './with-skypilot.ts'
 
@@ -29,41 +29,29 @@ export const clusterObservation = (record: ClusterRecord, seenAtMs: number): Clu
   seenAtMs,
 })
 
-/** Requests that may still bring a cluster into being. */
-const MAKERS: ReadonlySet<string> = new Set(['sky.launch', 'sky.start', 'sky.exec'])
-
-const isNotSupported = ({ exceptionName }: SkyPilotError): boolean => exceptionName === 'NotSupportedError'
-const always = (): boolean => true
-
 export function createClusterActivities(skypilot: SkyPilot, clock: Clock) {
-  const signal = (): { signal: AbortSignal } => ({ signal: cancellationSignal() })
-
   async function look(name: string): Promise<ClusterLook> {
     const seenAtMs = clock.nowMs()
     const fields = ['request_id', 'name', 'status']
     const active = await skypilot.requests.list({ clusterName: name, fields, ...signal() })
-    const { clusters } = await skypilot.clusters.status({ names: [name], ...signal() })
-    const record = clusters.find((cluster) => cluster.name === name)
+    const record = await clusterNow(skypilot, name)
     if (record) return { kind: 'seen', cluster: clusterObservation(record, seenAtMs) }
     return active.some((request) => MAKERS.has(request.name))
       ? { kind: 'busy' }
       : { kind: 'absent', seenAtMs }
   }
 
-  /** A refusal is an answer; that a cluster is not there means that there is nothing left to be stopped. */
-  async function refusalOf(
-    work: () => Promise<unknown>,
-    isLasting: (error: SkyPilotError) => boolean = isNotSupported,
-  ): Promise<string | null> {
+  /**
+   * Gives SkyPilot's reason where the cloud cannot do it at all: that is an answer. Work that failed may do better next
+   * time, and that a cluster is not there means that there is nothing left to be done to it.
+   */
+  async function refusalOf(work: () => Promise<unknown>): Promise<string | null> {
     try {
-      await work()
+      await orGone(work)
       return null
     } catch (error) {
-      if (!(error instanceof SkyPilotError) || error.kind !== 'rejected') throw error
-      if (error.exceptionName === 'ClusterDoesNotExist') return null
-      // Work that failed may do better next time; only what the cloud cannot do at all is an answer.
-      if (!isLasting(error)) throw error
-      return error.message
+      if (error instanceof SkyPilotError && saysNotSupported(error)) return error.message
+      throw error
     }
   }
 
@@ -88,7 +76,7 @@ export function createClusterActivities(skypilot: SkyPilot, clock: Clock) {
         refusalOf(async () => {
           const handle = await skypilot.clusters.autostop({ name, idleMinutes: minutes ?? -1, ...signal() })
           await handle.result({ ...signal() })
-        }, always),
+        }),
       ),
 
     /** Looks at one cluster, and at what is under way for it. Only asks. */

@@ -1,9 +1,9 @@
-import { cancellationSignal } from '@temporalio/activity'
 import { isRecord } from '../core/spec.ts'
 import type { SkyPilot } from '../skypilot/client.ts'
 import { SkyPilotError } from '../skypilot/errors.ts'
 import type { ClusterRecord } from '../skypilot/schemas.ts'
 import { isTerminalManaged } from '../skypilot/statuses.ts'
+import { clusterNow, MAKERS, mustBeWhole, saysGone, saysNotUp, signal } from './asking.ts'
 
 export type Found =
   | { kind: 'requested'; requestId: string }
@@ -14,14 +14,10 @@ export type Found =
 
 export type FindLaunch = (launch: { name: string; clusterName: string | null }) => Promise<Found>
 
-/** Requests that bring a cluster, or a job on it, into being. */
-const MAKERS: ReadonlySet<string> = new Set(['sky.launch', 'sky.start', 'sky.exec'])
-
 /** Nothing is being made on a cluster whose machines are stopped, or stop. */
 const AT_REST: ReadonlySet<string> = new Set(['STOPPED', 'AUTOSTOPPING'])
 
 const FIELDS = ['request_id', 'name', 'status', 'request_body']
-const signal = (): { signal: AbortSignal } => ({ signal: cancellationSignal() })
 
 /**
  * Looks for a launch by the name of its job, in the order in which it moves: requests in flight first, then the
@@ -50,7 +46,9 @@ async function findManaged({ requests, jobs: managed }: SkyPilot, name: string):
   return best ? { kind: 'found', jobId: best.jobId } : nothing(unreadable)
 }
 
-function finderOnClusters({ requests, clusters: sky }: SkyPilot) {
+function finderOnClusters(skypilot: SkyPilot) {
+  const { requests, clusters: sky } = skypilot
+
   return async function onCluster(name: string, clusterName: string): Promise<Found> {
     const active = await requests.list({ fields: FIELDS, clusterName, ...signal() })
     const request = active.find(
@@ -58,7 +56,7 @@ function finderOnClusters({ requests, clusters: sky }: SkyPilot) {
     )
     if (request) return { kind: 'requested', requestId: request.requestId }
     if (active.some((each) => MAKERS.has(each.name))) return { kind: 'making', byRequest: true }
-    const seen = await clusterNow(clusterName, 'NONE')
+    const seen = await clusterNow(skypilot, clusterName)
     const found = await foundOn(seen, name)
     if (found.kind !== 'making') return found
     const asked = await askMachines(clusterName)
@@ -72,15 +70,10 @@ function finderOnClusters({ requests, clusters: sky }: SkyPilot) {
     return cluster.status === 'UP' ? inQueue(name, cluster.name) : { kind: 'making', byRequest: false }
   }
 
-  async function clusterNow(name: string, refresh: 'NONE' | 'FORCE'): Promise<ClusterRecord | undefined> {
-    const { clusters } = await sky.status({ names: [name], refresh, ...signal() })
-    return clusters.find((cluster) => cluster.name === name)
-  }
-
   /** It waits among the launches there, and may come to nothing as long as they take. */
   async function askMachines(clusterName: string): Promise<ClusterRecord | undefined | 'no answer'> {
     try {
-      return await clusterNow(clusterName, 'FORCE')
+      return await clusterNow(skypilot, clusterName, 'FORCE')
     } catch (error) {
       if (error instanceof SkyPilotError && error.kind === 'timeout') return 'no answer'
       throw error
@@ -94,10 +87,9 @@ function finderOnClusters({ requests, clusters: sky }: SkyPilot) {
       const oldest = jobs.filter((job) => job.jobName === name).toSorted((a, b) => a.jobId - b.jobId)[0]
       return oldest ? { kind: 'found', jobId: oldest.jobId } : nothing(unreadable)
     } catch (error) {
-      const exceptionName = error instanceof SkyPilotError ? error.exceptionName : null
-      if (exceptionName === 'ClusterDoesNotExist') return { kind: 'empty' }
+      if (saysGone(error)) return { kind: 'empty' }
       // Not so far that it could have jobs.
-      if (exceptionName === 'ClusterNotUpError') return { kind: 'making', byRequest: false }
+      if (saysNotUp(error)) return { kind: 'making', byRequest: false }
       throw error
     }
   }
@@ -112,7 +104,7 @@ const wasWritten = (before: ClusterRecord | undefined, after: ClusterRecord | un
 
 /** Rows that could not be read may be the one. */
 function nothing(unreadable: number): Found {
-  if (unreadable > 0) throw new SkyPilotError('protocol', `${unreadable} jobs of the queue could not be read`)
+  mustBeWhole(unreadable, 'jobs of the queue')
   return { kind: 'empty' }
 }
 

@@ -11,7 +11,7 @@ import { createOrphanActivities } from './orphans.ts'
 import { createProjection } from './projection.ts'
 
 export type { ClusterAnswer, ClusterLook } from './cluster.ts'
-export type { LaunchOrder, LaunchOutcome } from './launch.ts'
+export type { LaunchOrder, LaunchOutcome, LaunchRequest } from './launch.ts'
 
 export interface ActivityDeps extends Omit<FleetDeps, 'clock'>, Pick<LaunchDeps, 'fenceOf'> {
   /** The same tables for the look-out, which gives up soon: it must go on looking while they hang. */

@@ -1,8 +1,9 @@
-import { cancellationSignal, Context, sleep } from '@temporalio/activity'
+import { Context, sleep } from '@temporalio/activity'
 import type { SkyPilot } from '../skypilot/client.ts'
+import { MAKERS, signal } from './asking.ts'
 
 /** What SkyPilot works on for minutes, and of which it can do only a few at a time. */
-const LAUNCHES: ReadonlySet<string> = new Set(['sky.launch', 'sky.jobs.launch', 'sky.exec', 'sky.start'])
+const LAUNCHES: ReadonlySet<string> = new Set([...MAKERS, 'sky.jobs.launch'])
 const LOOK_EVERY_MS = 1_000
 
 export interface LaunchGate {
@@ -21,7 +22,7 @@ export function createLaunchGate(skypilot: SkyPilot, inFlightMax: number): Launc
   async function hasRoom(): Promise<boolean> {
     const active = await skypilot.requests.list({
       fields: ['request_id', 'name', 'status'],
-      signal: cancellationSignal(),
+      ...signal(),
     })
     return active.filter(({ name }) => LAUNCHES.has(name)).length < inFlightMax
   }

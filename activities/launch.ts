@@ -1,9 +1,10 @@
-import { activityInfo, cancellationSignal, sleep } from '@temporalio/activity'
+import { activityInfo, sleep } from '@temporalio/activity'
 import { SETTLE_MS } from '../core/action.ts'
 import { type Task, taskYaml } from '../core/build-task.ts'
 import { type Fence, fenced } from '../core/fence.ts'
 import type { SkyPilot } from '../skypilot/client.ts'
 import { SkyPilotError } from '../skypilot/errors.ts'
+import { signal } from './asking.ts'
 import type { FindLaunch, Found } from './find-launch.ts'
 import type { LaunchGate } from './launch-gate.ts'
 import { withSkyPilot } from './with-skypilot.ts'
@@ -35,6 +36,8 @@ export interface LaunchOrder {
 /** A launch that SkyPilot has taken. */
 export interface LaunchRequest {
   requestId: string
+  /** The job's; absent in what an earlier release began to follow. */
+  name?: string
   clusterName: string | null
 }
 
@@ -58,8 +61,6 @@ export interface LaunchDeps {
 const ASK_MS = 5_000
 
 export function createLaunches({ skypilot, find, gate, fenceOf, askForLook }: LaunchDeps) {
-  const signal = (): { signal: AbortSignal } => ({ signal: cancellationSignal() })
-
   async function submit({ how, name, clusterName, identity, task }: LaunchOrder): Promise<string> {
     const yaml = taskYaml(fenced(task, fenceOf(identity)))
     if (how === 'job' || clusterName === null)
@@ -111,8 +112,9 @@ export function createLaunches({ skypilot, find, gate, fenceOf, askForLook }: La
     followLaunch: (launch: LaunchRequest): Promise<LaunchOutcome> =>
       withSkyPilot(async () => {
         for (;;) {
-          const outcome = await askOnce(skypilot, launch)
-          if (!outcome) continue
+          const answer = await askOnce(skypilot, launch)
+          if (!answer) continue
+          const outcome = answer.kind === 'refused' ? await unlessThere(find, launch, answer) : answer
           // Without the tables the fleet looks at its next interval.
           if (outcome.kind === 'found') await askForLook().catch(() => undefined)
           return outcome
@@ -132,12 +134,27 @@ export function createLaunches({ skypilot, find, gate, fenceOf, askForLook }: La
   }
 }
 
+/**
+ * The request that puts a job into a cluster's queue may fail after it did so: where the way to the machines broke
+ * before the answer came (`_exec_code_on_head` in `sky/backends/cloud_vm_ray_backend.py`). Managed jobs are written
+ * down by SkyPilot itself.
+ */
+async function unlessThere(
+  find: FindLaunch,
+  { name, clusterName }: LaunchRequest,
+  refused: LaunchOutcome,
+): Promise<LaunchOutcome> {
+  if (name === undefined || clusterName === null) return refused
+  const found = await find({ name, clusterName })
+  return found.kind === 'found' ? found : refused
+}
+
 /** One bounded question. Undefined: the request is still being worked on. */
 async function askOnce(
   skypilot: SkyPilot,
   { requestId, clusterName }: LaunchRequest,
 ): Promise<LaunchOutcome | undefined> {
-  const options = { signal: cancellationSignal(), timeoutMs: ASK_MS }
+  const options = { timeoutMs: ASK_MS, ...signal() }
   try {
     const jobId =
       clusterName === null

@@ -33,5 +33,6 @@ export const mayRun = (phase: Phase): boolean => isLive(phase) || STAGES[phase] 
 /** The run that was wanted is at its end: wishing it again begins another. */
 export const isOver = (phase: Phase): boolean => STAGES[phase] === 'over'
 
-/** Another wish for RUNNING does something: the run is over, or waits before its next attempt. */
-export const takesRunAgain = (phase: Phase): boolean => isOver(phase) || STAGES[phase] === 'pause'
+/** Another wish for RUNNING does something: the run is over or about to be, or waits before its next attempt. */
+export const takesRunAgain = (phase: Phase): boolean =>
+  isOver(phase) || STAGES[phase] === 'pause' || phase === 'finishing' || phase === 'stopping'

@@ -13,7 +13,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -70,7 +70,7 @@ async function start(args) {
 /** Runs all tests and sums them up in the last line. */
 async function test(args) {
   const folder = mkdtempSync(join(tmpdir(), 'skydeck-'))
-  const sum = { passed: 0, failed: 0 }
+  const sum = { passed: 0, failed: 0, failures: [] }
   let real
   try {
     real = await beginReal(folder, args)
@@ -82,10 +82,13 @@ async function test(args) {
   } catch (error) {
     console.error(error instanceof Error ? error.message : error)
     sum.failed += 1
+    sum.failures.push('the run itself, as said above')
   } finally {
     real?.stop()
     rmSync(folder, { recursive: true, force: true })
   }
+  // Again at the end, where whoever sees only the last lines of a long run finds them.
+  for (const failure of sum.failures) console.log(`failed: ${failure}`)
   console.log(`${sum.passed} passed, ${sum.failed} failed`)
   process.exitCode = sum.failed === 0 ? 0 : 1
 }
@@ -120,7 +123,21 @@ function vitest(sum, folder, args, options = {}) {
   const failed = seen.numFailedTests + unloaded.length
   sum.passed += seen.numPassedTests
   sum.failed += failed === 0 && status !== 0 ? 1 : failed
+  sum.failures.push(...seen.testResults.flatMap(failuresOf))
+  if (failed === 0 && status !== 0) sum.failures.push(`vitest ended with ${status}`)
 }
+
+/** What failed in one file, each with the beginning of the reason. */
+function failuresOf({ name, status, message, assertionResults }) {
+  const failed = assertionResults.filter((each) => each.status === 'failed')
+  const file = relative(root, name)
+  if (failed.length === 0) return status === 'failed' ? [`${file}: ${firstLine(message)}`] : []
+  return failed.map(
+    ({ fullName, failureMessages }) => `${file}: ${fullName}: ${firstLine(failureMessages[0])}`,
+  )
+}
+
+const firstLine = (text = '') => text.split('\n', 1)[0].slice(0, 300)
 
 /** Brings node_modules and dist up to date, each only when what it is made from has changed. */
 function prepare() {

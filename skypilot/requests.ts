@@ -84,7 +84,7 @@ export function createRequests(transport: Transport) {
     if (answer.status === 404)
       throw new SkyPilotError('not-found', `the server does not know request ${requestId}`)
     if (answer.status === 500) throw fromFailure(answer)
-    if (answer.status !== 200) throw fromStatus(answer)
+    if (answer.status !== 200) throw ofTheWay(fromStatus(answer))
     const payload = parse(RequestPayload, answer.text)
     if (payload.status === 'CANCELLED')
       throw new SkyPilotError('cancelled', `request ${requestId} was cancelled on the server`)
@@ -118,6 +118,13 @@ export function createRequests(transport: Transport) {
       cancelled({ request_ids: null, user_id: allUsers ? null : transport.user.id }, options),
   }
 }
+
+/**
+ * SkyPilot tells with 500 that the work failed. Any other refusal is of the question, by something on the way such as a
+ * gateway, and says nothing about the work.
+ */
+const ofTheWay = (error: SkyPilotError): SkyPilotError =>
+  error.kind === 'rejected' ? new SkyPilotError('protocol', error.message, { cause: error }) : error
 
 /** Requests in the table, newest first; without `allStatus` only those that are not finished. */
 async function list(transport: Transport, query: RequestQuery): Promise<ListedRequest[]> {

@@ -97,7 +97,11 @@ export type ResultOf<K extends RequestKind> = Results[K]
 
 const nothing = z.unknown().transform(() => undefined)
 const jobId = z.int().positive()
-const submitted = z.object({ job_id: jobId.nullish() }).transform(({ job_id: id }) => ({ jobId: id ?? null }))
+/** Null is what SkyPilot answers where it could not write down the answer: the work is done all the same. */
+const submitted = z
+  .object({ job_id: jobId.nullish() })
+  .nullable()
+  .transform((answer) => ({ jobId: answer?.job_id ?? null }))
 const exitCode = z.int().nullable()
 const list = z.array(z.unknown())
 
@@ -159,7 +163,8 @@ const queuePage = QueuePage.transform((page) => {
 
 const launchedJobs = z
   .object({ job_id: z.union([z.array(jobId), jobId, z.null()]) })
-  .transform(({ job_id: ids }) => ({ jobIds: ids === null ? [] : [ids].flat() }))
+  .nullable()
+  .transform((answer) => ({ jobIds: answer?.job_id == null ? [] : [answer.job_id].flat() }))
 
 /** How each kind of answer is read. Whatever it holds of pickled Python is passed over, never looked into. */
 export const RESULTS: { readonly [K in RequestKind]: z.ZodType<Results[K]> } = {

@@ -88,7 +88,7 @@ async function projectAttempts(
        "seenAtMs" float8, revision integer)
      order by run, attempt, revision desc
      on conflict (experiment_id, run, attempt) do update set
-       job_id = excluded.job_id, cluster_name = excluded.cluster_name, phase = excluded.phase, status = excluded.status, outcome = excluded.outcome,
+       command = excluded.command, spec_revision = excluded.spec_revision, job_id = excluded.job_id, cluster_name = excluded.cluster_name, phase = excluded.phase, status = excluded.status, outcome = excluded.outcome,
        blame = excluded.blame, exit_code = excluded.exit_code, reason = excluded.reason, recoveries = excluded.recoveries,
        submitted_at = excluded.submitted_at, started_at = excluded.started_at, ended_at = excluded.ended_at,
        seen_at = excluded.seen_at, revision = excluded.revision, changed_at = now()

@@ -11,6 +11,7 @@ import type {
   ClusterLook,
   LaunchOrder,
   LaunchOutcome,
+  LaunchRequest,
 } from '../activities/index.ts'
 import type { Step } from '../core/action.ts'
 import { buildTask } from '../core/build-task.ts'
@@ -184,10 +185,10 @@ function attemptOf({ attempt: current }: Experiment): Attempt {
   return current
 }
 
-const launchOf = (state: Experiment, { requestId }: { requestId: string }) => ({
-  requestId,
-  clusterName: attemptOf(state).clusterName,
-})
+function launchOf(state: Experiment, { requestId }: { requestId: string }): LaunchRequest {
+  const { jobName: name, clusterName } = attemptOf(state)
+  return { requestId, name, clusterName }
+}
 
 async function requestLaunch(
   state: Experiment,

@@ -55,12 +55,22 @@ export class Sandbox {
   }
 
   /** A run of `experiment` that begins with this state. Its first task may hold more than the beginning. */
-  async start(
+  start(
     state: Experiment,
     task: TaskOptions = {},
     more: (run: Run) => Job[] = () => [],
   ): Promise<[Run, Outcome]> {
-    const info = { ...INFO, unsafe: { ...INFO.unsafe, now: () => T } }
+    return this.begin('experiment', state, task, more)
+  }
+
+  /** A run of any workflow, with its argument. */
+  async begin(
+    workflowType: string,
+    argument: unknown,
+    task: TaskOptions = {},
+    more: (run: Run) => Job[] = () => [],
+  ): Promise<[Run, Outcome]> {
+    const info = { ...INFO, workflowType, unsafe: { ...INFO.unsafe, now: () => T } }
     const workflow = await this.#creator.createWorkflow({
       info: info as unknown as WorkflowInfo,
       randomnessSeed: [1, 2, 3, 4],
@@ -69,9 +79,9 @@ export class Sandbox {
     })
     const run = new Run(workflow)
     const initializeWorkflow = {
-      workflowType: 'experiment',
+      workflowType,
       workflowId: 'experiment-1',
-      arguments: [payloadOf(state)],
+      arguments: [payloadOf(argument)],
     }
     return [run, await run.task([{ initializeWorkflow }, ...more(run)], task)]
   }
@@ -93,6 +103,7 @@ interface TaskOptions {
 export class Run {
   readonly #workflow: Workflow
   readonly #open = new Map<number, Wanted>()
+  #timers: number[] = []
   #updates = 0
 
   constructor(workflow: Workflow) {
@@ -115,7 +126,10 @@ export class Run {
     const { successful, failed } = await this.#workflow.activate(activation)
     await this.#workflow.getAndResetSinkCalls()
     const commands = successful?.commands ?? []
-    for (const { scheduleActivity } of commands) if (scheduleActivity) this.#note(scheduleActivity)
+    for (const { scheduleActivity, startTimer } of commands) {
+      if (scheduleActivity) this.#note(scheduleActivity)
+      if (startTimer) this.#timers.push(startTimer.seq ?? 0)
+    }
     return {
       commands,
       asked: commands.map(nameOf),
@@ -148,6 +162,13 @@ export class Run {
     const { seq } = this.activity(name)
     this.#open.delete(seq)
     return { resolveActivity: { seq, result: { completed: { result: payloadOf(result) } } } }
+  }
+
+  /** The job of a task in which the timer that was set last has rung. */
+  rung(): Job {
+    const seq = this.#timers.pop()
+    if (seq === undefined) throw new Error('no timer is set')
+    return { fireTimer: { seq } }
   }
 
   /** The job of a task in which an activity has failed for good. */

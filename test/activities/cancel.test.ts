@@ -72,7 +72,7 @@ describe('a job is over', () => {
     const jobId = await bench.server.launch('true')
     await bench.server.until(jobId, 'SUCCEEDED')
     bench.tamper = unreadable
-    expect(await isOver({ jobId, clusterName: null })).toBe(false)
+    await expect(isOver({ jobId, clusterName: null })).rejects.toThrow('could not be read')
   })
 
   test('on a cluster by its status there, and with its cluster', async () => {

@@ -13,5 +13,9 @@ test('what is on machines, is about to be, is over and can be run again', () => 
   ])
   expect(PHASES.filter((phase) => mayRun(phase) && !isLive(phase))).toEqual(['queued'])
   expect(PHASES.filter(isOver)).toEqual(['succeeded', 'failed', 'lost'])
-  expect(PHASES.filter((phase) => takesRunAgain(phase) && !isOver(phase))).toEqual(['backoff'])
+  expect(PHASES.filter((phase) => takesRunAgain(phase) && !isOver(phase))).toEqual([
+    'backoff',
+    'stopping',
+    'finishing',
+  ])
 })

@@ -2,6 +2,8 @@ import { type Mutant, mutantsOf } from './mutant.ts'
 
 const launch = mutantsOf('activities/launch.ts', 'test/activities/launch.test.ts')
 const find = mutantsOf('activities/find-launch.ts', 'test/activities/launch.test.ts')
+const ASKING = 'test/activities/asking.test.ts'
+const asking = mutantsOf('activities/asking.ts', ASKING)
 const MAKING = 'test/activities/making.test.ts'
 const making = mutantsOf('activities/find-launch.ts', MAKING)
 const gate = mutantsOf('activities/launch-gate.ts', 'test/activities/launch-gate.test.ts')
@@ -65,8 +67,8 @@ export const ACTIVITY_MUTANTS: readonly Mutant[] = [
   ),
   making(
     'a cluster in the making is a sign',
-    `if (exceptionName === 'ClusterNotUpError') return { kind: 'making', byRequest: false }`,
-    `if (exceptionName === 'ClusterNotUpError') return { kind: 'empty' }`,
+    `if (saysNotUp(error)) return { kind: 'making', byRequest: false }`,
+    `if (saysNotUp(error)) return { kind: 'empty' }`,
     'a cluster that is up and not yet ready for jobs is a sign of it',
   ),
   making(
@@ -89,9 +91,21 @@ export const ACTIVITY_MUTANTS: readonly Mutant[] = [
   ),
   find(
     'an incomplete listing concludes nothing',
-    'if (unreadable > 0) throw',
-    'if (unreadable < 0) throw',
+    "mustBeWhole(unreadable, 'jobs of the queue')",
+    '',
     'a queue that cannot be read in full proves nothing, and nothing is launched',
+  ),
+  asking(
+    'an incomplete listing concludes nothing',
+    "if (!cluster) mustBeWhole(unreadable, 'clusters')",
+    '',
+    'that a cluster is gone, or that nothing was launched on it',
+  ),
+  mutantsOf('activities/orphans.ts', ASKING)(
+    'an incomplete listing concludes nothing',
+    "mustBeWhole(unreadable, 'jobs of the queue')",
+    '',
+    'that a job of nobody is gone',
   ),
   launch(
     'the fence',
@@ -117,6 +131,12 @@ export const ACTIVITY_MUTANTS: readonly Mutant[] = [
     'Promise.resolve()',
     'and is aborted makes no job',
   ),
+  mutantsOf('activities/launch.ts', 'test/activities/follow.test.ts')(
+    'a launch that failed may have launched',
+    'await unlessThere(find, launch, answer)',
+    'answer',
+    'a launch that failed after its job was in the queue has launched',
+  ),
   gate(
     'a stop during a launch aborts it',
     'Promise.race([before, Context.current().cancelled])',
@@ -135,6 +155,18 @@ export const ACTIVITY_MUTANTS: readonly Mutant[] = [
     'nonRetryable: true',
     'unreachable is final: false',
   ),
+  mutantsOf('activities/cluster.ts', ASKING)(
+    'only what the cloud cannot do is given up',
+    'error instanceof SkyPilotError && saysNotSupported(error)',
+    'error instanceof SkyPilotError',
+    'is refused for good only where the cloud cannot do it; all else is tried again',
+  ),
+  mutantsOf('activities/cancel.ts', ASKING)(
+    'absence counts after two complete looks',
+    "return (await standOf(skypilot, job)) !== 'live'",
+    'return true',
+    'is over when two looks do not show it, and not when the second does',
+  ),
   cancel(
     'cancel by id, never by name',
     'skypilot.jobs.cancel({ jobIds, ...signal() })',
@@ -149,8 +181,8 @@ export const ACTIVITY_MUTANTS: readonly Mutant[] = [
   ),
   cancel(
     'an incomplete listing concludes nothing',
-    'return unreadable === 0 && jobs.every',
-    'return jobs.every',
+    "mustBeWhole(unreadable, 'jobs of the queue')",
+    '',
     'never by an answer that cannot be read',
   ),
   statuses(

@@ -188,6 +188,24 @@ export const BELIEF_MUTANTS: readonly Mutant[] = [
     `return { kind: 'lookAtCluster', name, why: \`\${because}; taking`,
     'TERMINATED takes the cluster down with its job, and is reached after two looks that do not show it',
   ),
+  mutantsOf('core/decide-cluster.ts', 'test/core/cluster.test.ts')(
+    'no machine is left that cannot stop itself',
+    'isLeftBroken(state, cluster, nowMs) ? clearing(cluster, nowMs) :',
+    '',
+    'a cluster that a launch left half made is taken down when the run is over, although RUNNING is wanted',
+  ),
+  mutantsOf('core/decide-cluster.ts', 'test/core/cluster.test.ts')(
+    'no machine is left that cannot stop itself',
+    'return isHalfMade || nowMs >= statusSinceMs + BROKEN_MS',
+    'return isHalfMade',
+    'a cluster that broke after its job is told of, and stopped when it does not come back',
+  ),
+  mutantsOf('core/restart.ts', 'test/core/launch.test.ts')(
+    'RUNNING while a run ends is a new run',
+    '|| isRunEnding(state)',
+    '',
+    'row 17: RUNNING is a new run also while the last one is cleaned up, closed or cancelled by somebody',
+  ),
   jobs(
     'the first verdict is kept',
     'active.verdict ?? (news && closed(state, attempt, news))',
@@ -230,6 +248,18 @@ export const BELIEF_MUTANTS: readonly Mutant[] = [
     `return desired.state === 'RUNNING'`,
     'row 18: a job of somebody else under our name is adopted where none is live, and only told of where one is',
   ),
+  mutantsOf('core/evolve-job.ts', 'test/core/launch.test.ts')(
+    'only what is ours is ended',
+    '&& !isRunOver(state)',
+    '',
+    'row 18: a job of somebody else is not taken into a run that is over, and no limit ends one that was taken',
+  ),
+  mutantsOf('core/limits.ts', 'test/core/launch.test.ts')(
+    'only what is ours is ended',
+    'isAdopted === true ||',
+    '',
+    'row 18: a job of somebody else is not taken into a run that is over, and no limit ends one that was taken',
+  ),
   mutantsOf('core/decide-cluster.ts', 'test/core/cluster.test.ts')(
     'only what is ours is ended',
     '&&\n  !isAdopted',
@@ -239,7 +269,7 @@ export const BELIEF_MUTANTS: readonly Mutant[] = [
   mutantsOf('core/evolve.ts', 'test/core/job.test.ts')(
     'a failure is counted for its own job',
     'strayNotCancelled(state, job, atMs)',
-    'strayNotCancelled(state, state.strays[0] ?? job, errorKind, atMs)',
+    'strayNotCancelled(state, state.strays[0] ?? job, atMs)',
     'a cancel that fails is counted for the job that was to end, and for no other',
   ),
   mutantsOf('core/job-status.ts', 'test/core/job.test.ts')(

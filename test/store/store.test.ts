@@ -6,6 +6,7 @@ import { born, type Experiment } from '../../core/experiment.ts'
 import { DEFAULT_POLICY } from '../../core/policy.ts'
 import { snapshotOf } from '../../core/snapshot.ts'
 import type { Spec } from '../../core/spec.ts'
+import { submittedOf } from '../../core/submitted.ts'
 import { getAttemptByJob, listAttempts, listLiveAttempts } from '../../store/attempts.ts'
 import { listEvents } from '../../store/events.ts'
 import {
@@ -160,6 +161,25 @@ describe('the projection', () => {
     await Promise.all(Array.from({ length: 50 }, () => put(state)))
     const events = await listEvents(db, { experimentId: id, limit: 100 })
     expect(events.map(({ seq }) => seq).toSorted((a, b) => a - b)).toEqual(state.events.map(({ seq }) => seq))
+  })
+
+  test('an attempt that was edited while it waited to be launched has what was sent', async () => {
+    const { id } = (await reserve('exp'))!
+    const [wanted] = accept(fresh(id, 'exp'), { kind: 'setDesiredState', value: 'RUNNING' }, T + 1)
+    const waiting = evolve(wanted, { kind: 'launchIntended', atMs: T + 2 })
+    await put(waiting)
+    const [edited] = accept(waiting, { kind: 'edit', value: { spec: { flags: { lr: '0.2' } } } }, T + 3)
+    const submitted = submittedOf(edited)
+    await put(
+      evolve(edited, {
+        kind: 'launchRequested',
+        requestId: 'r',
+        isFenced: false,
+        submitted,
+        atMs: T + 4,
+      }),
+    )
+    expect(await listAttempts(db, id, 10)).toMatchObject([{ command: 'echo lr=0.2', specRevision: 2 }])
   })
 
   test('it makes the row when the tables were lost', async () => {

@@ -1,0 +1,43 @@
+import { expect, test } from 'vitest'
+import type { Found } from '../../activities/find-launch.ts'
+import { createLaunches, type LaunchRequest } from '../../activities/launch.ts'
+import type { SkyPilot } from '../../skypilot/client.ts'
+import { SkyPilotError } from '../../skypilot/errors.ts'
+import { surroundings } from './bench.ts'
+
+const refused = new SkyPilotError('rejected', 'the way broke', { exceptionName: 'CommandError' })
+
+/** What follows a request that failed, where a look finds this. */
+function followed(launch: Omit<LaunchRequest, 'requestId'>, found: Found | SkyPilotError) {
+  const launches = createLaunches({
+    skypilot: {
+      requests: { attach: () => ({ result: () => Promise.reject(refused) }) },
+    } as unknown as SkyPilot,
+    find: () => (found instanceof SkyPilotError ? Promise.reject(found) : Promise.resolve(found)),
+    gate: { pass: (work) => work() },
+    fenceOf: () => ({ mode: 'off', url: '', token: '' }),
+    askForLook: () => Promise.resolve(),
+  })
+  const follow = () => launches.followLaunch({ requestId: 'r', ...launch })
+  return surroundings().run<[], unknown, typeof follow>(follow)
+}
+
+const onCluster = { name: 'exp-1.1.1', clusterName: 'exp-1' }
+
+test('a launch that failed after its job was in the queue has launched', async () => {
+  expect(await followed(onCluster, { kind: 'found', jobId: 3 })).toEqual({ kind: 'found', jobId: 3 })
+})
+
+test('one that left nothing was refused, also where its cluster is half made', async () => {
+  const outcome = { kind: 'refused', exceptionName: 'CommandError' }
+  expect(await followed(onCluster, { kind: 'empty' })).toMatchObject(outcome)
+  expect(await followed(onCluster, { kind: 'making', byRequest: false })).toMatchObject(outcome)
+})
+
+test('where nobody can look it is open, and where SkyPilot wrote the job down itself there is nothing to look for', async () => {
+  await expect(followed(onCluster, new SkyPilotError('unreachable', 'no answer'))).rejects.toThrow(
+    'no answer',
+  )
+  const managed = { name: 'exp-1.1.1', clusterName: null }
+  expect(await followed(managed, { kind: 'found', jobId: 3 })).toMatchObject({ kind: 'refused' })
+})
