@@ -16,6 +16,8 @@ export class FleetView {
   readonly #onClusters = new Map<string, JobsView>()
   /** When the tables were read last, by `performance.now()`; null: all of it is to be read. */
   readAtMs: number | null = null
+  /** May a cluster be noted as one that does not answer? An earlier worker may have noted some. */
+  mayBeSilent = true
 
   /** The jobs of one cluster. */
   on(clusterName: string): JobsView {

@@ -2,10 +2,10 @@ import { activityInfo, cancellationSignal, heartbeat, sleep } from '@temporalio/
 import { type Client, WorkflowNotFoundError } from '@temporalio/client'
 import type { Pool } from 'pg'
 import type { Fact } from '../core/facts.ts'
-import { idleIntervalMs } from '../core/sight.ts'
+import { idleIntervalMs, SKYPILOT } from '../core/sight.ts'
 import { isRecord } from '../core/spec.ts'
 import type { SkyPilot } from '../skypilot/client.ts'
-import { touchSource, triedAtMs } from '../store/sources.ts'
+import { noteSilentQueues, type SilentQueue, touchSource, triedAtMs } from '../store/sources.ts'
 import { FLEET_WORKFLOW_ID, observe, workflowIdOf } from '../workflows/definitions.ts'
 import { CatchingUp, type Noted } from './catching-up.ts'
 import type { Clock } from './clock.ts'
@@ -17,8 +17,6 @@ const HEARTBEAT_MS = 2_000
 
 /** No look takes this long: its longest questions end after a minute each. */
 const STUCK_MS = 180_000
-
-const SOURCE = 'skypilot'
 
 const TELL_MS = 5_000
 const TELLERS = 20
@@ -136,8 +134,9 @@ async function sweep(
   const startedAtMs = deps.clock.nowMs()
   try {
     const areTablesBehind = !(isAudit && (await areTablesWhole(deps, noted)))
-    const { news, error } = await look(deps, view, { isAudit, areTablesBehind, startedAtMs })
+    const { news, error, silent } = await look(deps, view, { isAudit, areTablesBehind, startedAtMs })
     await tellAll(deps, view, news)
+    if (silent) await noteSilence(deps, view, silent, startedAtMs)
     await note(deps, noted, { ok: error === null, error, atMs: startedAtMs })
     return true
   } catch (error) {
@@ -181,13 +180,27 @@ async function tell(
   }
 }
 
+/** That all answer is written down once. */
+async function noteSilence(
+  deps: FleetDeps,
+  view: FleetView,
+  silent: readonly SilentQueue[],
+  atMs: number,
+): Promise<void> {
+  if (silent.length === 0 && !view.mayBeSilent) return
+  await quietly(deps, 'noting which clusters do not answer', async () => {
+    await noteSilentQueues(deps.db, silent, atMs)
+    view.mayBeSilent = silent.length > 0
+  })
+}
+
 const note = (
   deps: FleetDeps,
   noted: Noted,
   seen: { ok: boolean; error: string | null; atMs: number },
 ): Promise<void> =>
   quietly(deps, 'noting the look', async () => {
-    judge(deps, noted, await touchSource(deps.db, { name: SOURCE, ...seen }))
+    judge(deps, noted, await touchSource(deps.db, { name: SKYPILOT, ...seen }))
     noted.atMs = seen.atMs
   })
 
@@ -195,7 +208,7 @@ const note = (
 async function areTablesWhole(deps: FleetDeps, noted: Noted): Promise<boolean> {
   let isKnown = false
   await quietly(deps, 'asking the tables how far they are', async () => {
-    judge(deps, noted, await triedAtMs(deps.db, SOURCE))
+    judge(deps, noted, await triedAtMs(deps.db, SKYPILOT))
     isKnown = true
   })
   return isKnown && !noted.isLost

@@ -78,6 +78,8 @@ export class JobsView {
   readonly clusterName: string | null
   readonly #tracked = new Map<number, Tracked>()
   readonly #over = new Set<number>()
+  /** When this queue was last seen whole; null: not yet. */
+  wholeAtMs: number | null = null
 
   constructor(clusterName: string | null) {
     this.clusterName = clusterName
@@ -139,6 +141,7 @@ export class JobsView {
   /** Takes a look in, and returns what changed, by experiment. */
   take(look: Look, ownerOf: OwnerOf): Array<[experimentId: number, fact: Fact]> {
     const facts = look.complete ? this.#missing(look) : []
+    if (look.complete) this.wholeAtMs = look.seenAtMs
     for (const job of look.rows) {
       const fact = this.#factOf(job, look.seenAtMs, ownerOf)
       if (fact && this.#isNews(job, fact[0])) facts.push(fact)

@@ -8,6 +8,7 @@ import { SkyPilotError } from '../skypilot/errors.ts'
 import type { ClusterJobRecord } from '../skypilot/schemas.ts'
 import { listLiveAttempts } from '../store/attempts.ts'
 import { findByNames, listExpectedClusters } from '../store/fleet.ts'
+import type { SilentQueue } from '../store/sources.ts'
 import { clusterObservation } from './cluster.ts'
 import { exitCodeOnCluster } from './exit-code.ts'
 import type { FleetView } from './fleet-view.ts'
@@ -55,15 +56,21 @@ const mayTellOrphans = ({ isAudit, areTablesBehind }: When): boolean => isAudit 
 
 type News = Map<number, Fact[]>
 
+/** What one look shows. */
+export interface Sight {
+  /** What changed, by experiment. */
+  news: News
+  /** What could not be seen. */
+  error: string | null
+  /** Clusters with a job that is waited for which do not tell of it; null: not even the clusters were seen. */
+  silent: SilentQueue[] | null
+}
+
 /**
  * One look at everything: the managed queue, the clusters, and the queues of clusters on which something is waited
- * for. Gives what changed, by experiment, and what could not be seen.
+ * for.
  */
-export async function look(
-  deps: Deps,
-  view: FleetView,
-  when: When,
-): Promise<{ news: News; error: string | null }> {
+export async function look(deps: Deps, view: FleetView, when: When): Promise<Sight> {
   await expectNews(deps, view, when)
   const seenAtMs = when.startedAtMs
   const jobs = await half(managedRows(deps, view))
@@ -76,18 +83,22 @@ export async function look(
   const facts: Array<[number, Fact]> = jobs.seen
     ? view.managed.take({ rows, complete: isWhole(jobs), seenAtMs }, (name) => owners.get(name))
     : []
+  let silent: SilentQueue[] | null = null
   if (clusters.seen) {
     const isComplete = isWhole(clusters)
     if (isComplete) view.forgetClustersBut(new Set(clusters.seen.map(({ name }) => name)))
     const seen = { clusters: clusters.seen, complete: isComplete, seenAtMs }
     facts.push(...view.clusters.take(seen, clusterOwner))
-    facts.push(...(await clusterJobs(deps, view, clusters.seen, seenAtMs)))
+    const asked = await clusterJobs(deps, view, clusters.seen, seenAtMs)
+    facts.push(...asked.facts)
+    silent = asked.silent
     if (mayTellOrphans(when) && isComplete && isWhole(jobs))
       await noteOrphans(deps, rows, clusters.seen, owners, seenAtMs)
   }
   return {
     news: byExperiment(facts),
     error: whatIsMissing('jobs', jobs) ?? whatIsMissing('clusters', clusters),
+    silent,
   }
 }
 
@@ -175,36 +186,42 @@ async function clusterJobs(
   view: FleetView,
   clusters: readonly ClusterObservation[],
   seenAtMs: number,
-): Promise<Array<[number, Fact]>> {
+): Promise<{ facts: Array<[number, Fact]>; silent: SilentQueue[] }> {
   const up = new Set(clusters.filter(({ status }) => status === 'UP').map(({ name }) => name))
   const waiting = view.clustersAtWork().filter((name) => up.has(name))
   const facts: Array<[number, Fact]> = []
+  const silent: SilentQueue[] = []
   const asker = async (): Promise<void> => {
     for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
-      facts.push(...(await jobsOn(deps, view, name, seenAtMs)))
+      const { news, error } = await jobsOn(deps, view.on(name), name, seenAtMs)
+      facts.push(...news)
+      if (error !== null) silent.push({ clusterName: name, wholeAtMs: view.on(name).wholeAtMs, error })
       deps.onProgress()
     }
   }
   await Promise.all(Array.from({ length: QUEUES_AT_ONCE }, asker))
-  return facts
+  return { facts, silent }
 }
 
 /** A cluster that cannot be asked now is asked again at the next look; its silence says nothing. */
 async function jobsOn(
   { skypilot, log }: Deps,
-  view: FleetView,
+  view: JobsView,
   name: string,
   seenAtMs: number,
-): Promise<Array<[number, Fact]>> {
+): Promise<{ news: Array<[number, Fact]>; error: string | null }> {
   try {
     const { jobs, unreadable } = await skypilot.clusters.queue({ name, signal: cancellationSignal() })
-    const rows = await Promise.all(jobs.map((job) => rowOf(skypilot, view.on(name), name, job)))
-    return view.on(name).take({ rows, complete: unreadable === 0, seenAtMs }, () => undefined)
+    const rows = await Promise.all(jobs.map((job) => rowOf(skypilot, view, name, job)))
+    return {
+      news: view.take({ rows, complete: unreadable === 0, seenAtMs }, () => undefined),
+      error: unreadable === 0 ? null : `${unreadable} of its jobs could not be read`,
+    }
   } catch (error) {
     cancellationSignal().throwIfAborted()
     if (!(error instanceof SkyPilotError)) throw error
     log('the jobs of a cluster could not be seen', { cluster: name, reason: error.message })
-    return []
+    return { news: [], error: error.message }
   }
 }
 

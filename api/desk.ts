@@ -1,5 +1,6 @@
 import type { Pool } from 'pg'
 import type { Receipt } from '../core/receipt.ts'
+import { sourceFor } from '../core/sight.ts'
 import type { DesiredState } from '../core/spec.ts'
 import type { By, Experiments } from '../sdk/experiments.ts'
 import { type AttemptRow, getAttempt, getAttemptByJob } from '../store/attempts.ts'
@@ -91,7 +92,7 @@ export function createDesk(deps: DeskDeps) {
       const askedAtMs = Date.now()
       await reach(() => experiments.refresh())
       const look = await within(LOOKED_WITHIN_MS, async () => {
-        const source = (await listSources(db)).find(({ name }) => name === 'skypilot')
+        const source = sourceFor(await listSources(db), null)
         return source && source.triedAtMs >= askedAtMs ? source : undefined
       })
       if (look && look.error !== null) throw new Problem(503, `SkyPilot could not be asked: ${look.error}`)

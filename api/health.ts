@@ -1,6 +1,7 @@
 import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi'
 import { PHASES } from '../core/explain.ts'
 import { isLive } from '../core/phases.ts'
+import { sourceFor } from '../core/sight.ts'
 import { countByPhase } from '../store/experiments.ts'
 import { listExpectedClusters } from '../store/fleet.ts'
 import type { SourceRow } from '../store/sources.ts'
@@ -48,7 +49,7 @@ export function healthApi(deps: SeenDeps): OpenAPIHono {
       countByPhase(db),
       listExpectedClusters(db),
     ])
-    const skypilot = sourceJson(sources.find(({ name }) => name === 'skypilot'))
+    const skypilot = sourceJson(sourceFor(sources, null))
     return c.json({
       status: skypilot.running ? ('ok' as const) : ('degraded' as const),
       skypilot,

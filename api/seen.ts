@@ -1,4 +1,4 @@
-import { asSeen, blindSinceMs } from '../core/sight.ts'
+import { asSeen, type Blind, blindSinceMs, SKYPILOT, sourceFor } from '../core/sight.ts'
 import type { ExperimentRow } from '../store/experiments.ts'
 import type { Queryable } from '../store/query.ts'
 import { queuePlaces } from '../store/queue.ts'
@@ -15,17 +15,23 @@ export interface SeenDeps {
   pollIntervalMs: number
 }
 
-/** The last good look at SkyPilot, when it is too long ago; null while SkyPilot is in sight. */
-const blindOf = (sources: readonly SourceRow[], pollIntervalMs: number): number | null =>
-  blindSinceMs(sources.find(isSkyPilot)?.okAtMs ?? null, pollIntervalMs, Date.now())
-
-const isSkyPilot = ({ name }: SourceRow): boolean => name === 'skypilot'
+/** What there is no good look at for too long: SkyPilot, or the cluster; null while the job on it is in sight. */
+function blindTo(
+  sources: readonly SourceRow[],
+  clusterName: string | null,
+  pollIntervalMs: number,
+): Blind | null {
+  const source = sourceFor(sources, clusterName)
+  const sinceMs = blindSinceMs(source?.okAtMs ?? null, pollIntervalMs, Date.now())
+  if (source === undefined || sinceMs === null) return null
+  return { to: source.name === SKYPILOT ? 'SkyPilot' : 'its cluster', sinceMs }
+}
 
 /** The sources as they are told now: that nobody looks any more has been written down by nobody. */
 export async function seenSources({ db, pollIntervalMs }: SeenDeps): Promise<SourceRow[]> {
   const sources = await listSources(db)
-  const skypilot = sources.find(isSkyPilot)
-  if (skypilot && blindOf(sources, pollIntervalMs) !== null) skypilot.error ??= NOBODY_LOOKS
+  const skypilot = sourceFor(sources, null)
+  if (skypilot && blindTo(sources, null, pollIntervalMs)) skypilot.error ??= NOBODY_LOOKS
   return sources
 }
 
@@ -39,8 +45,10 @@ export async function seenRows(
 ): Promise<SeenRow[]> {
   const queued = rows.filter(({ phase }) => phase === 'queued').map(({ id }) => id)
   const [known, places] = await Promise.all([sources ?? listSources(db), queuePlaces(db, queued)])
-  const blind = blindOf(known, pollIntervalMs)
-  return rows.map((row) => ({ ...asSeen(row, blind), queue: places.get(row.id) ?? null }))
+  return rows.map((row) => ({
+    ...asSeen(row, blindTo(known, row.clusterName, pollIntervalMs)),
+    queue: places.get(row.id) ?? null,
+  }))
 }
 
 export async function seenRow(deps: SeenDeps, row: ExperimentRow): Promise<SeenRow> {

@@ -7,6 +7,20 @@ import { isLive } from './phases.ts'
  */
 export const CANNOT_SEE = 'cannot-see'
 
+/** The source of all that one look at SkyPilot shows. */
+export const SKYPILOT = 'skypilot'
+
+/** The source of the jobs on one cluster, whose machines are asked themselves. It is noted only while they do not answer. */
+export const queueSourceOf = (clusterName: string): string => `queue:${clusterName}`
+
+/** Where news of an experiment's job come from; the queue of a cluster does not answer for longer than SkyPilot does not. */
+export const sourceFor = <T extends { name: string }>(
+  sources: readonly T[],
+  clusterName: string | null,
+): T | undefined =>
+  (clusterName === null ? undefined : sources.find(({ name }) => name === queueSourceOf(clusterName))) ??
+  sources.find(({ name }) => name === SKYPILOT)
+
 const LOOKS_MISSED_MAX = 5
 const PATIENCE_MIN_MS = 30_000
 
@@ -29,6 +43,12 @@ export function blindSinceMs(okAtMs: number | null, pollIntervalMs: number, nowM
   return okAtMs !== null && nowMs - okAtMs > patienceMs ? okAtMs : null
 }
 
+/** What is not seen any more, and when it was last seen. */
+export interface Blind {
+  to: 'SkyPilot' | 'its cluster'
+  sinceMs: number
+}
+
 interface Told {
   phase: Phase
   headline: string
@@ -43,15 +63,15 @@ interface Told {
  * What is told of an experiment, given how far we see. A live one that we are blind to keeps its phase, as the last that
  * is known of it, and is never called failed. The words hold no age: that grows, and is told by the time beside them.
  */
-export function asSeen<T extends Told>(told: T, blindSince: number | null): T {
-  if (blindSince === null || !isLive(told.phase) || told.headline === 'held') return told
+export function asSeen<T extends Told>(told: T, blind: Blind | null): T {
+  if (blind === null || !isLive(told.phase) || told.headline === 'held') return told
   return {
     ...told,
     headline: CANNOT_SEE,
-    headlineSinceMs: blindSince,
-    why: `last seen ${told.phase}; SkyPilot has not been seen since`,
+    headlineSinceMs: blind.sinceMs,
+    why: `last seen ${told.phase}; ${blind.to} has not been seen since`,
     evidence: [`then: ${told.why}`, ...told.evidence],
-    next: 'nothing is stopped or started for this; SkyDeck goes on by itself as soon as it sees SkyPilot again',
+    next: `nothing is stopped or started for this; SkyDeck goes on by itself as soon as it sees ${blind.to} again`,
     nextAtMs: null,
   }
 }

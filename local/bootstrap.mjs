@@ -137,7 +137,9 @@ function failuresOf({ name, status, message, assertionResults }) {
   )
 }
 
-const firstLine = (text = '') => text.split('\n', 1)[0].slice(0, 300)
+function firstLine(text = '') {
+  return text.split('\n', 1)[0].slice(0, 300)
+}
 
 /** Brings node_modules and dist up to date, each only when what it is made from has changed. */
 function prepare() {

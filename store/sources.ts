@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { queueSourceOf } from '../core/sight.ts'
 import { timeMs, timeMsOrNull } from './columns.ts'
 import { many, maybeOne, type Queryable } from './query.ts'
 
@@ -16,6 +17,31 @@ export const listSources = (db: Queryable): Promise<SourceRow[]> =>
     db,
     SourceRow,
     'select name, tried_at as "triedAtMs", ok_at as "okAtMs", error from source order by name',
+  )
+
+/** The queue of a cluster that does not answer, or not in full. */
+export interface SilentQueue {
+  clusterName: string
+  /** When it last told all; null: nobody knows. */
+  wholeAtMs: number | null
+  error: string
+}
+
+/** Notes which queues of clusters do not answer at a look; those that are not among them answer again. */
+export const noteSilentQueues = (db: Queryable, silent: readonly SilentQueue[], atMs: number) =>
+  db.query(
+    `with given as (select * from jsonb_to_recordset($1::jsonb) as row (name text, "wholeAtMs" float8, error text)),
+     answering as (delete from source where starts_with(name, $3) and name not in (select name from given))
+     insert into source (name, tried_at, ok_at, error)
+     select name, $2, coalesce(to_timestamp("wholeAtMs" / 1000.0), $2), error from given
+     on conflict (name) do update set tried_at = excluded.tried_at, error = excluded.error`,
+    [
+      JSON.stringify(
+        silent.map(({ clusterName, ...rest }) => ({ name: queueSourceOf(clusterName), ...rest })),
+      ),
+      new Date(atMs),
+      queueSourceOf(''),
+    ],
   )
 
 const Before = z.object({ triedAtMs: timeMs })

@@ -2,6 +2,7 @@ import type { JSX } from 'hono/jsx/jsx-runtime'
 import { buildCommand, flagText, sortedFlags } from '../core/build-command.ts'
 import { sayDuration } from '../core/limits.ts'
 import { isLive } from '../core/phases.ts'
+import { sourceFor } from '../core/sight.ts'
 import { EventList } from './events.tsx'
 import { Age, Took } from './format.tsx'
 import { Why } from './headline.tsx'
@@ -139,9 +140,9 @@ const ClusterFact = ({ of, nowMs }: { of: ExperimentView; nowMs: number }): JSX.
   </Fact>
 )
 
-/** A live job was seen by the last good look at all of them; an ended one when its end was seen. */
+/** A live job was seen by the last good look at all of them, or at its cluster; an ended one when its end was seen. */
 const Seen = ({ of, frame }: { of: ExperimentView; frame: Frame }): JSX.Element => {
-  const okAtMs = frame.sources.find(({ name }) => name === 'skypilot')?.okAtMs ?? null
+  const okAtMs = sourceFor(frame.sources, of.clusterName)?.okAtMs ?? null
   const seenAtMs = isLive(of.phase) && of.jobId !== null ? (okAtMs ?? of.seenAtMs) : of.seenAtMs
   if (seenAtMs === null) return <>no job yet</>
   return (

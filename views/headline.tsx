@@ -37,7 +37,7 @@ const ODD: ReadonlySet<string> = new Set<Told>([
 ])
 
 const WORDS: Readonly<Record<string, string>> = {
-  'cannot-see': 'cannot see SkyPilot',
+  'cannot-see': 'out of sight',
   'skypilot-unreachable': 'SkyPilot unreachable',
   'waiting-for-skypilot': 'waiting for SkyPilot',
   'code-failed': 'your code failed',

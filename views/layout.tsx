@@ -1,5 +1,6 @@
 import type { Child } from 'hono/jsx'
 import type { JSX } from 'hono/jsx/jsx-runtime'
+import { sourceFor } from '../core/sight.ts'
 import type { SourceView } from './model.ts'
 import { Age } from './format.tsx'
 import { paths } from './paths.ts'
@@ -77,7 +78,7 @@ export const Sources = ({
   sources: readonly SourceView[]
   nowMs: number
 }): JSX.Element => {
-  const skypilot = sources.find(({ name }) => name === 'skypilot')
+  const skypilot = sourceFor(sources, null)
   return (
     <div id="sources" class={`sources ${skypilot?.error ? 'bad' : ''}`}>
       {skypilot ? <SourceAge source={skypilot} nowMs={nowMs} /> : <span>SkyPilot not looked at yet</span>}

@@ -1,5 +1,6 @@
 import type { JSX } from 'hono/jsx/jsx-runtime'
 import { type Phase, PHASES } from '../core/explain.ts'
+import { mayRun } from '../core/phases.ts'
 import type { DesiredState } from '../core/spec.ts'
 import { whyNot } from './can.ts'
 import { Age, MiddleCut } from './format.tsx'
@@ -191,9 +192,11 @@ const RowAction = ({ of }: { of: ExperimentView }): JSX.Element => {
   )
 }
 
-/** The one button of a row: what is sensible to say next. */
+/** The one button of a row: what is sensible to say next. While something may run, that is to stop it. */
 const nextWish = (of: ExperimentView): DesiredState =>
-  of.desiredState === 'RUNNING' && whyNot.RUNNING(of) !== undefined ? 'STOPPED' : 'RUNNING'
+  of.desiredState === 'RUNNING' && (mayRun(of.phase) || whyNot.RUNNING(of) !== undefined)
+    ? 'STOPPED'
+    : 'RUNNING'
 
 const Pager = (props: { query: ListQuery; total: number; shown: number; pageSize: number }): JSX.Element => {
   const { query, total, shown, pageSize } = props

@@ -106,6 +106,24 @@ test('one row of clusters that cannot be read hides neither the others nor the j
   expect(seen.error).toBe('1 of the clusters could not be read')
 })
 
+test('a cluster that does not tell of the job on it is silent, since it last told all', async () => {
+  const view = new FleetView()
+  view.on('exp-2').track({ jobId: 1, jobName: 'exp-2.1.1', experimentId: 2 })
+  const jobs = [{ ...job, jobId: 1, jobName: 'exp-2.1.1' }]
+  const answers = [away, () => Promise.resolve({ jobs, unreadable: 0 }), away]
+  const looks = [...answers, () => Promise.resolve({ jobs, unreadable: 1 })]
+  const seen: Looked[] = []
+  for (const clusterQueue of looks) seen.push(await lookAt({ queue, status, clusterQueue }, view))
+  const silence = { clusterName: 'exp-2', error: 'connection refused' }
+  expect(seen.map(({ silent }) => silent)).toEqual([
+    [{ ...silence, wholeAtMs: null }],
+    [],
+    [{ ...silence, wholeAtMs: 1_000 }],
+    [{ ...silence, wholeAtMs: 1_000, error: '1 of its jobs could not be read' }],
+  ])
+  expect((await lookAt({ queue, status: away }, view)).silent).toBeNull()
+})
+
 test('of a pipeline one thing is told, look after look, and not the end of its first task', async () => {
   const tasks = [
     { ...job, taskId: 0, status: 'SUCCEEDED', endAtMs: 2 },

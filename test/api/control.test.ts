@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { fenceToken } from '../../runtime/fence-token.ts'
 import { seeOrphans } from '../../store/fleet.ts'
-import { touchSource } from '../../store/sources.ts'
+import { noteSilentQueues, touchSource } from '../../store/sources.ts'
 import { TestApi } from '../support/test-api.ts'
 
 const SECRET = 'a secret of this test'
@@ -309,6 +309,23 @@ describe('what cannot be seen', () => {
     expect(html).toMatch(/class="status unseen".*last seen waiting/s)
     await look(1_000)
     expect((await ask('GET', `/api/experiments/${id}`)).body.experiment.headline).toBe('waiting-for-skypilot')
+  })
+
+  test('is one job alone where its cluster does not answer', async () => {
+    const other = await create('other')
+    await run(other, 7)
+    const id = await create('own', { executor: 'cluster' })
+    await run(id, 1)
+    await look(1_000)
+    const wholeAtMs = Date.now() - 60_000
+    await noteSilentQueues(api.db, [{ clusterName: `own-${id}`, wholeAtMs, error: 'no way' }], Date.now())
+    const { experiment } = (await ask('GET', `/api/experiments/${id}`)).body
+    expect(experiment).toMatchObject({ headline: 'cannot-see', why: expect.stringContaining('its cluster') })
+    expect(await (await page(`/e/${id}`)).text()).toMatch(/its cluster has not been seen since/)
+    expect((await ask('GET', `/api/experiments/${other}`)).body.experiment.headline).toBe(
+      'waiting-for-skypilot',
+    )
+    expect((await ask('GET', '/api/health')).body).toMatchObject({ skypilot: { error: null } })
   })
 })
 

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { PHASES } from '../../core/explain.ts'
-import { asSeen, blindSinceMs, CANNOT_SEE, idleIntervalMs } from '../../core/sight.ts'
+import { asSeen, blindSinceMs, CANNOT_SEE, idleIntervalMs, sourceFor } from '../../core/sight.ts'
 
 const T = 1_000_000_000_000
+const BLIND = { to: 'SkyPilot', sinceMs: T - 1 } as const
 
 describe('how far we see', () => {
   test.each([
@@ -24,6 +25,15 @@ describe('how far we see', () => {
     },
   )
 
+  test('news of a job on a cluster come from its queue, where that is noted for not answering', () => {
+    const skypilot = { name: 'skypilot' }
+    const queue = { name: 'queue:exp-1' }
+    expect(sourceFor([queue, skypilot], 'exp-1')).toBe(queue)
+    expect(sourceFor([queue, skypilot], 'exp-2')).toBe(skypilot)
+    expect(sourceFor([queue, skypilot], null)).toBe(skypilot)
+    expect(sourceFor([], 'exp-1')).toBeUndefined()
+  })
+
   test('what was never seen has nothing to be blind about', () => {
     expect(blindSinceMs(null, 1_000, T)).toBeNull()
   })
@@ -41,11 +51,11 @@ describe('what is told while we are blind', () => {
   })
 
   test('the phase stays, whatever it is; nothing becomes a failure', () => {
-    for (const phase of PHASES) expect(asSeen(told(phase), T - 1).phase).toBe(phase)
+    for (const phase of PHASES) expect(asSeen(told(phase), BLIND).phase).toBe(phase)
   })
 
   test('what may be on machines is told as not seen, since the last look', () => {
-    expect(asSeen(told('running'), T - 1)).toMatchObject({
+    expect(asSeen(told('running'), BLIND)).toMatchObject({
       headline: CANNOT_SEE,
       headlineSinceMs: T - 1,
       evidence: ['then: as before', 'before'],
@@ -62,8 +72,8 @@ describe('what is told while we are blind', () => {
       'stopped',
       'terminated',
     ] as const)
-      expect(asSeen(told(phase), T - 1)).toEqual(told(phase))
-    expect(asSeen(told('running', 'held'), T - 1)).toEqual(told('running', 'held'))
+      expect(asSeen(told(phase), BLIND)).toEqual(told(phase))
+    expect(asSeen(told('running', 'held'), BLIND)).toEqual(told('running', 'held'))
   })
 
   test('nothing changes while SkyPilot is in sight', () => {

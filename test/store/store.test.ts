@@ -22,7 +22,7 @@ import { changeOf, listen } from '../../store/listen.ts'
 import { migrate } from '../../store/migrate.ts'
 import { openPool } from '../../store/pool.ts'
 import { project } from '../../store/project.ts'
-import { listSources, touchSource } from '../../store/sources.ts'
+import { listSources, noteSilentQueues, touchSource } from '../../store/sources.ts'
 import { type TestPostgres, testPostgres } from '../support/postgres.ts'
 
 let postgres: TestPostgres
@@ -237,6 +237,20 @@ describe('lists', () => {
     const noted = { description: 'about', starred: true, label: null, tags: [] }
     expect(await getExperiment(db, 'noted')).toMatchObject(noted)
   })
+})
+
+test('clusters that do not answer are noted since they last did, until they do', async () => {
+  const silent = (clusterName: string, wholeAtMs: number | null) => ({ clusterName, wholeAtMs, error: 'no' })
+  await touchSource(db, { name: 'skypilot', ok: true, error: null, atMs: T })
+  await noteSilentQueues(db, [silent('exp-1', T - 9), silent('exp-2', null)], T)
+  // A worker that takes over knows less, and does not make it younger.
+  await noteSilentQueues(db, [silent('exp-1', null)], T + 5)
+  expect(await listSources(db)).toMatchObject([
+    { name: 'queue:exp-1', okAtMs: T - 9, triedAtMs: T + 5, error: 'no' },
+    { name: 'skypilot' },
+  ])
+  await noteSilentQueues(db, [], T + 10)
+  expect(await listSources(db)).toMatchObject([{ name: 'skypilot' }])
 })
 
 test('a failed look keeps the time of the last good one, and an old look changes nothing', async () => {

@@ -220,7 +220,7 @@ const PAGES: Record<string, unknown> = {
   'one that cannot be seen': (
     <DetailPage
       {...detail('running')}
-      of={asSeen({ ...experiment(1, 'running'), evidence: [HOSTILE] }, NOW)}
+      of={asSeen({ ...experiment(1, 'running'), evidence: [HOSTILE] }, { to: 'its cluster', sinceMs: NOW })}
     />
   ),
   "nobody's": <OrphansPage frame={frame} orphans={ORPHANS} ended={HOSTILE} />,
@@ -328,18 +328,31 @@ describe('why it is as it is', () => {
   })
 
   test('what cannot be seen is told as last seen, and never as failed', () => {
-    const blind = asSeen({ ...experiment(1, 'running'), evidence: [] }, NOW - 240_000)
+    const blind = asSeen(
+      { ...experiment(1, 'running'), evidence: [] },
+      { to: 'SkyPilot', sinceMs: NOW - 240_000 },
+    )
     const html = draw(<DetailPage {...detail('running')} of={blind} />)
     expect(html).toMatch(/class="status unseen".*last seen running/s)
-    expect(html).toMatch(/cannot see SkyPilot.*4 min ago/s)
+    expect(html).toMatch(/out of sight.*4 min ago/s)
     expect(html).not.toMatch(/class="status failed/)
     const counts = new Map([['running', 1]])
     const row = draw(<ListPage {...list} rows={[blind]} counts={counts} />)
-    expect(row).toMatch(/cannot see SkyPilot<.*4 min ago.*last seen running; SkyPilot has not been seen/s)
+    expect(row).toMatch(/out of sight<.*4 min ago.*last seen running; SkyPilot has not been seen/s)
   })
 
   test('a place in the queue leads to the queue', () => {
     expect(drawn({ queue: { place: 3, of: 12 } })).toMatch(/Place 3 of 12 in the <a href="\/queue">/)
+  })
+
+  test('the one button of a row stops what may run; another run is asked for on its page', () => {
+    const of = { ...experiment(1, 'stopping'), desiredState: 'RUNNING' as const }
+    const row = draw(<ListPage {...list} rows={[of]} counts={new Map()} />)
+    expect(row).toContain('value="STOPPED"')
+    expect(row).not.toContain('value="RUNNING"')
+    expect(draw(<DetailPage {...detail('running')} of={of} />)).toMatch(
+      /value="RUNNING"(?:(?!<\/form>).)*title="Run again/s,
+    )
   })
 
   test('what is held can be released, in the list too', () => {
