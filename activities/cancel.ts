@@ -1,8 +1,8 @@
 import { sleep } from '@temporalio/activity'
-import { SETTLE_MS } from '../core/action.ts'
 import type { SkyPilot } from '../skypilot/client.ts'
 import { isTerminalJob, isTerminalManaged } from '../skypilot/statuses.ts'
 import { clusterNow, mustBeWhole, orGone, saysGone, saysNotUp, signal } from './asking.ts'
+import { MISSES_APART_MS } from './jobs-view.ts'
 import { withSkyPilot } from './with-skypilot.ts'
 
 /** How long SkyPilot may take to write down that a job is to end. */
@@ -40,7 +40,7 @@ export function createCancels(skypilot: SkyPilot) {
       withSkyPilot(async () => {
         const stand = await standOf(skypilot, job)
         if (stand !== 'unknown') return stand === 'over'
-        await sleep(SETTLE_MS)
+        await sleep(MISSES_APART_MS)
         return (await standOf(skypilot, job)) !== 'live'
       }),
   }

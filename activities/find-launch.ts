@@ -62,7 +62,7 @@ function finderOnClusters(skypilot: SkyPilot) {
     const asked = await askMachines(clusterName)
     if (asked === 'no answer') return found
     const foundNow = await foundOn(asked, name)
-    return foundNow.kind === 'making' && wasWritten(seen, asked) ? { kind: 'empty' } : foundNow
+    return foundNow.kind === 'making' && isInVain(seen, asked) ? { kind: 'empty' } : foundNow
   }
 
   async function foundOn(cluster: ClusterRecord | undefined, name: string): Promise<Found> {
@@ -97,10 +97,11 @@ function finderOnClusters(skypilot: SkyPilot) {
 
 /**
  * SkyPilot asks the machines themselves only where it gets the lock that whoever makes a cluster holds all the time.
- * So a row that was written anew says that nobody is at it: its maker has died, and left it as it is.
+ * So a row that was written anew says that nobody is at it: its maker has died, and left it as it is. One that was ready
+ * for jobs before may have them all the same: it is broken, or cannot be reached.
  */
-const wasWritten = (before: ClusterRecord | undefined, after: ClusterRecord | undefined): boolean =>
-  (after?.statusUpdatedAtMs ?? 0) > (before?.statusUpdatedAtMs ?? 0)
+const isInVain = (before: ClusterRecord | undefined, after: ClusterRecord | undefined): boolean =>
+  before?.everUp === false && (after?.statusUpdatedAtMs ?? 0) > (before.statusUpdatedAtMs ?? 0)
 
 /** Rows that could not be read may be the one. */
 function nothing(unreadable: number): Found {

@@ -188,6 +188,7 @@ async function noteSilence(
   atMs: number,
 ): Promise<void> {
   if (silent.length === 0 && !view.mayBeSilent) return
+  view.mayBeSilent = true
   await quietly(deps, 'noting which clusters do not answer', async () => {
     await noteSilentQueues(deps.db, silent, atMs)
     view.mayBeSilent = silent.length > 0

@@ -37,7 +37,7 @@ export function createActivities(deps: ActivityDeps) {
     }),
     ...createCancels(skypilot),
     ...createClusterActivities(skypilot, clock),
-    ...createOrphanActivities(skypilot),
+    ...createOrphanActivities(skypilot, db),
     ...createProjection(db),
     watchFleet: (): Promise<void> => watchFleet({ ...deps, db: deps.hastyDb, clock }),
 

@@ -206,6 +206,8 @@ export class JobsView {
 
   #again({ jobId, jobName, experimentId }: Awaited, misses: number): void {
     this.#over.delete(jobId)
+    // While nothing was waited for nobody asked, and that is no silence.
+    if (!this.isWaiting) this.wholeAtMs = null
     const fresh = { jobName, experimentId, ownerId: experimentId, told: '', isUnheard: false }
     this.#tracked.set(jobId, { ...fresh, ...NO_MISSES, misses })
   }

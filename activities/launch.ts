@@ -142,12 +142,28 @@ export function createLaunches({ skypilot, find, gate, fenceOf, askForLook }: La
 async function unlessThere(
   find: FindLaunch,
   { name, clusterName }: LaunchRequest,
-  refused: LaunchOutcome,
+  refused: Extract<LaunchOutcome, { kind: 'refused' }>,
 ): Promise<LaunchOutcome> {
   if (name === undefined || clusterName === null) return refused
   const found = await find({ name, clusterName })
-  return found.kind === 'found' ? found : refused
+  if (found.kind === 'found') return found
+  // What could not be looked at may hold it.
+  return found.kind === 'empty' || BEFORE_THE_QUEUE.has(refused.exceptionName ?? '')
+    ? refused
+    : { kind: 'unsure', reason: refused.reason, isForgotten: false }
 }
+
+/** SkyPilot says these before it has sent anything to the machines. */
+const BEFORE_THE_QUEUE: ReadonlySet<string> = new Set([
+  'ClusterDoesNotExist',
+  'ClusterNotUpError',
+  'ClusterOwnerIdentityMismatchError',
+  'InvalidClusterNameError',
+  'NoCloudAccessError',
+  'NotSupportedError',
+  'ResourcesMismatchError',
+  'ResourcesUnavailableError',
+])
 
 /** One bounded question. Undefined: the request is still being worked on. */
 async function askOnce(

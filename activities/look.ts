@@ -91,7 +91,7 @@ export async function look(deps: Deps, view: FleetView, when: When): Promise<Sig
     facts.push(...view.clusters.take(seen, clusterOwner))
     const asked = await clusterJobs(deps, view, clusters.seen, seenAtMs)
     facts.push(...asked.facts)
-    silent = asked.silent
+    silent = [...asked.silent, ...unasked(view, clusters.seen)]
     if (mayTellOrphans(when) && isComplete && isWhole(jobs))
       await noteOrphans(deps, rows, clusters.seen, owners, seenAtMs)
   }
@@ -201,6 +201,20 @@ async function clusterJobs(
   }
   await Promise.all(Array.from({ length: QUEUES_AT_ONCE }, asker))
   return { facts, silent }
+}
+
+/**
+ * Clusters on which the end of a job is waited for, and which are in no state to be asked: in the making, broken, or in
+ * a row that cannot be read. On one that is stopped no job lives, and of one that is gone nothing is waited for.
+ */
+function unasked(view: FleetView, clusters: readonly ClusterObservation[]): SilentQueue[] {
+  const statuses = new Map(clusters.map(({ name, status }) => [name, status]))
+  return view.clustersAtWork().flatMap((clusterName) => {
+    const status = statuses.get(clusterName)
+    if (status === 'UP' || status === 'STOPPED') return []
+    const error = status === undefined ? 'the cluster could not be read' : `the cluster is ${status}`
+    return [{ clusterName, wholeAtMs: view.on(clusterName).wholeAtMs, error }]
+  })
 }
 
 /** A cluster that cannot be asked now is asked again at the next look; its silence says nothing. */

@@ -28,6 +28,9 @@ export const BROKEN_MS = 15 * 60_000
 /** Looks that must find nothing before an unsure launch counts as never made. */
 export const LOOKS_EMPTY_MIN = 2
 
+/** A time after which a cluster stops itself, which could not be set, is asked for again after this. */
+export const AUTOSTOP_AGAIN_MS = 5 * 60_000
+
 /** Between two looks at a cluster that should be gone, and before what showed no effect on it is asked for again. */
 export const CLUSTER_LOOK_MS = 5_000
 export const CLUSTER_REPEAT_MS = 60_000

@@ -15,7 +15,7 @@ export function decideCluster(state: Experiment, nowMs: number): Action | undefi
       return stopping(cluster, 'STOPPED is wanted', nowMs)
     case 'RUNNING':
       if (isAside(state, cluster)) return leaving(state, cluster, nowMs)
-      return isLeftBroken(state, cluster, nowMs) ? clearing(cluster, nowMs) : adjusting(state, cluster)
+      return isLeftBroken(state, cluster, nowMs) ? clearing(cluster, nowMs) : adjusting(state, cluster, nowMs)
   }
 }
 
@@ -53,7 +53,7 @@ function leaving(state: Experiment, cluster: Cluster, nowMs: number): Action | u
   const { name, refused, asideAgainAtMs = nowMs } = cluster
   if (nowMs < asideAgainAtMs)
     return wait(`cluster ${name} is not used any more; its end failed`, asideAgainAtMs)
-  if (refused && refused.verb !== 'start') return adjusting(state, cluster)
+  if (refused && refused.verb !== 'start') return adjusting(state, cluster, nowMs)
   const action = stopping(cluster, 'it is not used any more', nowMs)
   if (action?.kind !== 'cluster') return action
   const doing = action.verb === 'stop' ? 'stopping' : 'taking down'
@@ -89,8 +89,9 @@ function stopping(cluster: Cluster, because: string, nowMs: number): Action | un
 }
 
 /** While it runs, or rests between two jobs: the time after which it stops itself is kept as it is wanted. */
-function adjusting(state: Experiment, cluster: Cluster): Action | undefined {
+function adjusting(state: Experiment, cluster: Cluster, nowMs: number): Action | undefined {
   const minutes = state.policy.autostopMinutes
+  if (nowMs < (cluster.autostopAgainAtMs ?? nowMs)) return undefined
   if (cluster.status !== 'UP' || cluster.autostopAsked === minutes) return undefined
   if (liveAttempt(state)?.progress.phase === 'requested') return undefined
   const when = minutes === null ? 'never' : `after ${minutes} min without a job`

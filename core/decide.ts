@@ -8,6 +8,7 @@ import {
   liveAttempt,
   NEVER,
   type SecondJob,
+  type Trouble,
 } from './experiment.ts'
 import { sayVerdict } from './job-status.ts'
 import { whyOverLimit } from './limits.ts'
@@ -25,7 +26,7 @@ const LOOKS_FAILED_MAX = 2
  */
 export function decide(state: Experiment, nowMs: number): Action {
   if (state.hold && !state.deleted) return wait(sayHold(state.hold))
-  if (state.trouble && nowMs < state.trouble.retryAtMs)
+  if (state.trouble && nowMs < state.trouble.retryAtMs && !isOfSecondJob(state, state.trouble))
     return wait(sayTrouble(state), state.trouble.retryAtMs)
   const second = endSecondJob(state, nowMs)
   if (second) return second
@@ -47,6 +48,10 @@ function endSecondJob(state: Experiment, nowMs: number): Action | undefined {
   const why = second.asks === 0 ? 'was seen; only one may live' : 'is still there, asking again'
   return { kind: 'cancel', job: { jobId, jobName, clusterName }, why: `a second job ${jobId} ${why}` }
 }
+
+/** A second job has a time of its own when its end is asked for again: nothing else waits for that. */
+const isOfSecondJob = ({ strays }: Experiment, { job }: Trouble): boolean =>
+  strays.some(({ jobId, clusterName }) => jobId === job?.jobId && clusterName === job.clusterName)
 
 const dueAtMs = ({ askedAtMs }: SecondJob): number =>
   askedAtMs === NEVER ? NEVER : askedAtMs + CANCEL_REPEAT_MS

@@ -1,4 +1,4 @@
-import { CLUSTER_LOOK_MS, CLUSTER_REPEAT_MS, LOOKS_EMPTY_MIN } from './action.ts'
+import { AUTOSTOP_AGAIN_MS, CLUSTER_LOOK_MS, CLUSTER_REPEAT_MS, LOOKS_EMPTY_MIN } from './action.ts'
 import {
   type Cluster,
   clusterNameOf,
@@ -228,12 +228,26 @@ function endWithCluster({ cluster }: Experiment, status: string, reason: string,
     : { outcome: 'failed', blame: 'infrastructure', status, exitCode: null, reason, atMs }
 }
 
+/** That it stops itself could not be asked for. It is asked for again after a while, and nothing else waits for that. */
+export function autostopFailed(
+  state: Experiment,
+  cluster: Cluster,
+  { reason, atMs }: Extract<Fact, { kind: 'actionFailed' }>,
+): Experiment {
+  const again = { autostopRefusal: reason, autostopAgainAtMs: atMs + AUTOSTOP_AGAIN_MS }
+  const next = { ...state, cluster: { ...cluster, ...again } }
+  return cluster.autostopRefusal === reason
+    ? { ...next, revision: state.revision + 1 }
+    : log(next, atMs, 'action-failed', `that the cluster stops itself could not be asked for: ${reason}`)
+}
+
 /** SkyPilot took a new time after which the cluster stops itself, or refused it: either way it is not asked for again. */
 export function autostopAsked(state: Experiment, fact: Extract<Fact, { kind: 'autostopAsked' }>): Experiment {
   const { name, minutes, refusal, atMs } = fact
   const { cluster } = state
   if (cluster?.name !== name) return state
-  const next = { ...calm(state), cluster: { ...cluster, autostopAsked: minutes, autostopRefusal: refusal } }
+  const { autostopAgainAtMs: _again, ...asked } = cluster
+  const next = { ...calm(state), cluster: { ...asked, autostopAsked: minutes, autostopRefusal: refusal } }
   const when = minutes === null ? 'never' : `after ${minutes} min without a job`
   const text = `the cluster stops itself ${when}`
   return log(next, atMs, 'autostop', refusal === null ? text : `SkyPilot refuses that ${text}: ${refusal}`)

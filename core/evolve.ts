@@ -2,6 +2,7 @@ import { isAside } from './decide-cluster.ts'
 import {
   asideFailed,
   autostopAsked,
+  autostopFailed,
   clusterAbsent,
   clusterAsked,
   clusterBusy,
@@ -95,6 +96,7 @@ function failed(state: Experiment, fact: Failed): Experiment {
   if (state.cluster && isAside(state, state.cluster) && OF_CLUSTER.has(fact.action))
     return asideFailed(state, state.cluster, fact)
   const { action, reason, job, atMs } = fact
+  if (state.cluster && action === 'autostop') return autostopFailed(state, state.cluster, fact)
   const asked = job ? strayNotCancelled(state, job, atMs) : state
   const next = { ...asked, trouble: troubleOf(state, fact) }
   // The same trouble once more is no news for the log.

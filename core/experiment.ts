@@ -140,6 +140,8 @@ export interface Cluster {
   autostopAsked: number | null
   /** Why SkyPilot will not have it stop itself as asked; null where it does. */
   autostopRefusal: string | null
+  /** When it is asked for again, after asking failed. */
+  autostopAgainAtMs?: number
   seenAtMs: number
   /** It was certainly there at this time: a look that began before proves nothing against it. */
   existsSinceMs: number

@@ -69,6 +69,7 @@ export function wakeAtMs(state: Experiment, action: Action, nowMs: number): numb
     state.hold ? null : nextLimitMs(state),
     state.hold || action.kind !== 'wait' ? null : nextStrayMs(state),
     transientOf(state)?.deadlineMs ?? null,
+    state.hold ? null : (state.cluster?.autostopAgainAtMs ?? null),
     // What is past already has its turn when the action's own time comes.
   ]
     .filter((time) => time !== null)

@@ -49,6 +49,18 @@ export interface Blind {
   sinceMs: number
 }
 
+/** What SkyDeck does about a job needs no sight of its cluster, and what hinders it is more than that. */
+const isBeingEnded = ({ phase, headline }: Pick<Told, 'phase' | 'headline'>): boolean =>
+  phase === 'stopping' || phase === 'finishing' || WORSE.has(headline)
+
+const WORSE: ReadonlySet<string> = new Set([
+  'two-jobs',
+  'not-authorised',
+  'skypilot-unreachable',
+  'action-failing',
+  'overdue',
+])
+
 interface Told {
   phase: Phase
   headline: string
@@ -65,6 +77,7 @@ interface Told {
  */
 export function asSeen<T extends Told>(told: T, blind: Blind | null): T {
   if (blind === null || !isLive(told.phase) || told.headline === 'held') return told
+  if (blind.to === 'its cluster' && isBeingEnded(told)) return told
   return {
     ...told,
     headline: CANNOT_SEE,

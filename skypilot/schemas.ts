@@ -142,6 +142,7 @@ export const ClusterRecord = z
     autostop: z.number().nullish(),
     to_down: z.boolean().nullish(),
     cluster_hash: shown.text,
+    cluster_ever_up: z.boolean().nullish().catch(null),
     init_status_reason: shown.text,
     resources_str: shown.text,
     nodes: shown.number,
@@ -164,6 +165,8 @@ export const ClusterRecord = z
     autostopMinutes: row.autostop == null || row.autostop < 0 ? null : row.autostop,
     goesDownWhenIdle: row.to_down ?? false,
     clusterHash: row.cluster_hash,
+    /** Whether it was ever ready for jobs; null where SkyPilot does not say. */
+    everUp: row.cluster_ever_up ?? null,
     statusReason: row.init_status_reason,
     resources: row.resources_str,
     nodes: row.nodes,

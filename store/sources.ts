@@ -22,7 +22,7 @@ export const listSources = (db: Queryable): Promise<SourceRow[]> =>
 /** The queue of a cluster that does not answer, or not in full. */
 export interface SilentQueue {
   clusterName: string
-  /** When it last told all; null: nobody knows. */
+  /** When it last told all; null: not while it was asked. */
   wholeAtMs: number | null
   error: string
 }
@@ -31,10 +31,12 @@ export interface SilentQueue {
 export const noteSilentQueues = (db: Queryable, silent: readonly SilentQueue[], atMs: number) =>
   db.query(
     `with given as (select * from jsonb_to_recordset($1::jsonb) as row (name text, "wholeAtMs" float8, error text)),
-     answering as (delete from source where starts_with(name, $3) and name not in (select name from given))
+     answering as (delete from source where starts_with(name, $3) and tried_at <= $2 and name not in (select name from given))
      insert into source (name, tried_at, ok_at, error)
-     select name, $2, coalesce(to_timestamp("wholeAtMs" / 1000.0), $2), error from given
-     on conflict (name) do update set tried_at = excluded.tried_at, error = excluded.error`,
+     select name, $2, coalesce(to_timestamp("wholeAtMs" / 1000.0),
+       (select max(seen_at) from attempt where $3 || cluster_name = name), $2), error from given
+     on conflict (name) do update set tried_at = excluded.tried_at, error = excluded.error
+     where source.tried_at <= excluded.tried_at`,
     [
       JSON.stringify(
         silent.map(({ clusterName, ...rest }) => ({ name: queueSourceOf(clusterName), ...rest })),

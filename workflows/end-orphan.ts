@@ -2,10 +2,11 @@ import * as wf from '@temporalio/workflow'
 import type { Activities } from '../activities/index.ts'
 import type { Orphan } from './definitions.ts'
 
+/** Temporal tries again a few times in silence; then it is told what SkyPilot says. */
 const orphans = wf.proxyActivities<Activities>({
   startToCloseTimeout: '30m',
   heartbeatTimeout: '10s',
-  retry: { initialInterval: '2s', maximumInterval: '1m' },
+  retry: { initialInterval: '2s', maximumAttempts: 3 },
 })
 
 /** The pause before a look doubles until then: what does not go must not be asked for every few seconds, for ever. */
@@ -16,21 +17,32 @@ const LOOKS_GONE_MIN = 2
 const LOOKS_PER_ASK = 4
 const HISTORY_EVENTS_MAX = 500
 
-/** Ends a job or a cluster that belongs to no experiment. Asks until it is gone, and believes that only when seen twice. */
+/** What those do that an earlier release began, and which go on with this one, from some look on. */
+const ASKS_AGAIN = 'asks-again'
+
+type Outcome<T> = { result: T } | { refusal: string }
+
+/**
+ * Ends a job or a cluster that belongs to no experiment, unless one takes it meanwhile. Asks until it is gone, and
+ * believes that only when seen twice.
+ */
 export async function endOrphan(orphan: Orphan): Promise<void> {
   const name = orphan.kind === 'job' ? `job ${orphan.jobId}` : `cluster ${orphan.name}`
   const summary = { ask: `asking SkyPilot to end ${name}`, look: `is ${name} gone?` }
-  tell(name)
+  let asked: Outcome<'asked' | 'owned'> | undefined
   let pauseMs = PAUSE_MIN_MS
   let looksGone = 0
   for (let looks = 0; !isLong(); looks += 1) {
-    if (looks % LOOKS_PER_ASK === 0)
-      await unlessRefused(name, () =>
-        orphans.endOrphan.executeWithOptions({ summary: summary.ask }, [orphan]),
-      )
+    if (isTimeToAsk(looks)) {
+      // What has the name of a cluster that was taken down is another one.
+      if (orphan.kind === 'cluster' && resultOf(asked) === 'asked') return undefined
+      asked = await tried(() => orphans.endOrphan.executeWithOptions({ summary: summary.ask }, [orphan]))
+      tell(name, asked)
+      if (resultOf(asked) === 'owned') return undefined
+    }
     await wf.sleep(pauseMs)
-    const isGone = await unlessRefused(name, () =>
-      orphans.isOrphanGone.executeWithOptions({ summary: summary.look }, [orphan]),
+    const isGone = resultOf(
+      await tried(() => orphans.isOrphanGone.executeWithOptions({ summary: summary.look }, [orphan])),
     )
     looksGone = isGone ? looksGone + 1 : 0
     if (looksGone === LOOKS_GONE_MIN) return undefined
@@ -39,25 +51,28 @@ export async function endOrphan(orphan: Orphan): Promise<void> {
   return wf.continueAsNew<typeof endOrphan>(orphan)
 }
 
+const isTimeToAsk = (looks: number): boolean =>
+  looks === 0 || (looks % LOOKS_PER_ASK === 0 && wf.patched(ASKS_AGAIN))
+
 function isLong(): boolean {
   const { continueAsNewSuggested, historyLength } = wf.workflowInfo()
-  return continueAsNewSuggested || historyLength > HISTORY_EVENTS_MAX
+  return (continueAsNewSuggested || historyLength > HISTORY_EVENTS_MAX) && wf.patched(ASKS_AGAIN)
 }
 
-/** What SkyPilot refuses now it may do later. Undefined: it refused. */
-async function unlessRefused<T>(name: string, work: () => Promise<T>): Promise<T | undefined> {
+const resultOf = <T>(outcome: Outcome<T> | undefined): T | undefined =>
+  outcome && 'result' in outcome ? outcome.result : undefined
+
+/** What SkyPilot refuses now it may do later. */
+async function tried<T>(work: () => Promise<T>): Promise<Outcome<T>> {
   try {
-    const result = await work()
-    tell(name)
-    return result
+    return { result: await work() }
   } catch (error) {
     if (wf.isCancellation(error) || !(error instanceof wf.ActivityFailure)) throw error
-    tell(name, error.cause?.message ?? error.message)
-    return undefined
+    return { refusal: error.cause?.message ?? error.message }
   }
 }
 
-const tell = (name: string, trouble?: string): void =>
+const tell = (name: string, asked: Outcome<unknown>): void =>
   wf.setCurrentDetails(
-    `Ends ${name}, which belongs to no experiment.${trouble === undefined ? '' : `\n\nAsked again, for SkyPilot said: ${trouble}`}`,
+    `Ends ${name}, which belongs to no experiment.${'refusal' in asked ? `\n\nIt is asked again, for SkyPilot said: ${asked.refusal}` : ''}`,
   )

@@ -136,7 +136,13 @@ async function standOf(state: Experiment, job: Stray): Promise<{ isOver?: boolea
   )
   if (!isSecond) return {}
   const summary = `is the second job ${job.jobId} over?`
-  return { isOver: await quick.isJobOver.executeWithOptions({ summary }, [job]) }
+  try {
+    return { isOver: await quick.isJobOver.executeWithOptions({ summary }, [job]) }
+  } catch (error) {
+    // That nobody can see it makes nothing of the cancel undone.
+    if (isCancellation(error) || !(error instanceof ActivityFailure)) throw error
+    return {}
+  }
 }
 
 type ClusterStep = Extract<Step, { kind: 'cluster' | 'autostop' | 'lookAtCluster' }>

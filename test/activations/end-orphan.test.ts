@@ -9,9 +9,9 @@ afterAll(() => sandbox.close())
 
 const orphan = { kind: 'job', jobId: 7 }
 
-async function asked(): Promise<Run> {
-  const [run] = await sandbox.begin('endOrphan', orphan)
-  await run.task([run.done('endOrphan')])
+async function asked(what: object = orphan): Promise<Run> {
+  const [run] = await sandbox.begin('endOrphan', what)
+  await run.task([run.done('endOrphan', 'asked')])
   return run
 }
 
@@ -54,4 +54,27 @@ test('one that does not go makes no history without end', async () => {
   const run = await asked()
   expect(carriedOn(await look(run, false))).toBeUndefined()
   expect(carriedOn(await look(run, false, { historyLength: 501 }))).toEqual(orphan)
+})
+
+test('what an experiment has by now is left to it', async () => {
+  const [run] = await sandbox.begin('endOrphan', orphan)
+  const owned = await run.task([run.done('endOrphan', 'owned')])
+  expect(owned.asked).toContain('completeWorkflowExecution')
+})
+
+test('a cluster that is there again after it was taken down is another one, and is left alone', async () => {
+  const run = await asked({ kind: 'cluster', name: 'somebodys' })
+  for (let looks = 0; looks < 3; looks += 1) await look(run, false)
+  const { asked: what } = await look(run, false)
+  expect(what).toContain('completeWorkflowExecution')
+  expect(what).not.toContain('endOrphan')
+})
+
+test('one that an earlier release began goes on as it did, and asks again from then on', async () => {
+  const run = await asked()
+  const past = { isReplaying: true, historyLength: 501 }
+  for (let looks = 0; looks < 4; looks += 1)
+    expect((await look(run, false, past)).asked).toEqual(['startTimer'])
+  for (let looks = 0; looks < 3; looks += 1) expect((await look(run, false)).asked).toEqual(['startTimer'])
+  expect((await look(run, false)).asked).toContain('endOrphan')
 })

@@ -98,6 +98,8 @@ interface TaskOptions {
   continueAsNewSuggested?: boolean
   /** Events so far. */
   historyLength?: number
+  /** The task is of the past: what is asked in it must be what was asked then. */
+  isReplaying?: boolean
 }
 
 export class Run {
@@ -113,7 +115,7 @@ export class Run {
   /** Has one workflow task with these jobs done. */
   async task(
     jobs: readonly Job[],
-    { afterMs = 0, continueAsNewSuggested = false, historyLength = 3 }: TaskOptions = {},
+    { afterMs = 0, continueAsNewSuggested = false, historyLength = 3, isReplaying = false }: TaskOptions = {},
   ): Promise<Outcome> {
     const atMs = T + afterMs
     const activation = WorkflowActivation.fromObject({
@@ -121,6 +123,7 @@ export class Run {
       timestamp: { seconds: Math.floor(atMs / 1_000), nanos: (atMs % 1_000) * 1_000_000 },
       historyLength,
       continueAsNewSuggested,
+      isReplaying,
       jobs,
     })
     const { successful, failed } = await this.#workflow.activate(activation)

@@ -6,6 +6,7 @@ import { createFindLaunch } from '../../activities/find-launch.ts'
 import { createOrphanActivities } from '../../activities/orphans.ts'
 import type { SkyPilot } from '../../skypilot/client.ts'
 import { SkyPilotError } from '../../skypilot/errors.ts'
+import type { Queryable } from '../../store/query.ts'
 import { ActivityBench, surroundings, unreadable } from './bench.ts'
 
 const bench = new ActivityBench()
@@ -14,6 +15,9 @@ afterEach(() => {
   bench.tamper = null
 })
 afterAll(() => bench.server.dispose())
+
+/** Tables in which nothing belongs to anybody. */
+const nobody = { query: () => Promise.resolve({ rows: [] }) } as unknown as Queryable
 
 const refusal = (exceptionName: string) => new SkyPilotError('rejected', 'no', { exceptionName })
 const under = <T>(work: () => Promise<T>) => surroundings().run<[], T, () => Promise<T>>(work)
@@ -29,7 +33,7 @@ describe('a list with rows that cannot be read does not prove', () => {
     await expect(bench.run(() => find({ name: 'exp-1.1.1', clusterName: 'exp-1' }))).rejects.toThrow(
       'could not be read',
     )
-    const orphans = createOrphanActivities(bench.sky)
+    const orphans = createOrphanActivities(bench.sky, nobody)
     await expect(bench.run(() => orphans.isOrphanGone({ kind: 'cluster', name: 'exp-1' }))).rejects.toThrow(
       'could not be read',
     )
@@ -38,11 +42,22 @@ describe('a list with rows that cannot be read does not prove', () => {
   test('that a job of nobody is gone', async () => {
     const jobId = await bench.server.launch('sleep 600')
     bench.tamper = unreadable
-    const orphans = createOrphanActivities(bench.sky)
+    const orphans = createOrphanActivities(bench.sky, nobody)
     await expect(bench.run(() => orphans.isOrphanGone({ kind: 'job', jobId }))).rejects.toThrow(
       'could not be read',
     )
   })
+})
+
+test('what an experiment has taken meanwhile is not ended', async () => {
+  const jobId = await bench.server.launch('sleep 600')
+  const somebody = { query: () => Promise.resolve({ rows: [{ id: 1, name: 'exp' }] }) }
+  const owned = createOrphanActivities(bench.sky, somebody as unknown as Queryable)
+  expect(await bench.run(() => owned.endOrphan({ kind: 'job', jobId }))).toBe('owned')
+  expect((await bench.server.job(jobId)).status).not.toBe('CANCELLED')
+  const free = createOrphanActivities(bench.sky, nobody)
+  expect(await bench.run(() => free.endOrphan({ kind: 'job', jobId }))).toBe('asked')
+  await bench.server.until(jobId, 'CANCELLED')
 })
 
 describe('that a cluster stops itself', () => {

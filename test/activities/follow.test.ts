@@ -5,10 +5,13 @@ import type { SkyPilot } from '../../skypilot/client.ts'
 import { SkyPilotError } from '../../skypilot/errors.ts'
 import { surroundings } from './bench.ts'
 
-const refused = new SkyPilotError('rejected', 'the way broke', { exceptionName: 'CommandError' })
-
 /** What follows a request that failed, where a look finds this. */
-function followed(launch: Omit<LaunchRequest, 'requestId'>, found: Found | SkyPilotError) {
+function followed(
+  launch: Omit<LaunchRequest, 'requestId'>,
+  found: Found | SkyPilotError,
+  exceptionName = 'CommandError',
+) {
+  const refused = new SkyPilotError('rejected', 'the way broke', { exceptionName })
   const launches = createLaunches({
     skypilot: {
       requests: { attach: () => ({ result: () => Promise.reject(refused) }) },
@@ -28,10 +31,17 @@ test('a launch that failed after its job was in the queue has launched', async (
   expect(await followed(onCluster, { kind: 'found', jobId: 3 })).toEqual({ kind: 'found', jobId: 3 })
 })
 
-test('one that left nothing was refused, also where its cluster is half made', async () => {
-  const outcome = { kind: 'refused', exceptionName: 'CommandError' }
-  expect(await followed(onCluster, { kind: 'empty' })).toMatchObject(outcome)
-  expect(await followed(onCluster, { kind: 'making', byRequest: false })).toMatchObject(outcome)
+test('one that left nothing was refused, and so was one that SkyPilot refused before it sent anything', async () => {
+  const making = { kind: 'making', byRequest: false } as const
+  expect(await followed(onCluster, { kind: 'empty' })).toMatchObject({ kind: 'refused' })
+  for (const name of ['ResourcesUnavailableError', 'ClusterNotUpError'])
+    expect(await followed(onCluster, making, name)).toMatchObject({ kind: 'refused', exceptionName: name })
+})
+
+test('one whose cluster cannot be looked at after the way broke may have launched', async () => {
+  const unsure = { kind: 'unsure', reason: 'the way broke', isForgotten: false }
+  expect(await followed(onCluster, { kind: 'making', byRequest: false })).toEqual(unsure)
+  expect(await followed(onCluster, { kind: 'requested', requestId: 'other' })).toEqual(unsure)
 })
 
 test('where nobody can look it is open, and where SkyPilot wrote the job down itself there is nothing to look for', async () => {

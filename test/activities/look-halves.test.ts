@@ -124,6 +124,21 @@ test('a cluster that does not tell of the job on it is silent, since it last tol
   expect((await lookAt({ queue, status: away }, view)).silent).toBeNull()
 })
 
+test.each([
+  ['INIT', 0, ['the cluster is INIT']],
+  ['STOPPED', 0, []],
+  ['nowhere', 1, ['the cluster could not be read']],
+])(
+  'a cluster with a live job that is %s is silent as long as it cannot be asked',
+  async (is, unreadable, errors) => {
+    const view = new FleetView()
+    view.on('exp-2').track({ jobId: 1, jobName: 'exp-2.1.1', experimentId: 2 })
+    const clusters = is === 'nowhere' ? [] : [{ ...cluster, status: is }]
+    const { silent } = await lookAt({ queue, status: () => Promise.resolve({ clusters, unreadable }) }, view)
+    expect(silent?.map(({ error }) => error)).toEqual(errors)
+  },
+)
+
 test('of a pipeline one thing is told, look after look, and not the end of its first task', async () => {
   const tasks = [
     { ...job, taskId: 0, status: 'SUCCEEDED', endAtMs: 2 },

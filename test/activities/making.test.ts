@@ -14,6 +14,7 @@ const NOT_READY = () => Promise.reject(notUp)
 
 interface World {
   status: string | null
+  everUp?: boolean
   queue?: () => Promise<unknown>
   requests?: unknown[]
   /** What SkyPilot says when it is told to ask the machines; unless said otherwise somebody is at work on them. */
@@ -21,12 +22,13 @@ interface World {
 }
 
 /** What is found in such a world. */
-function found({ status, queue = NO_JOBS, requests = [], machines }: World): Promise<Found> {
+function found({ status, everUp = false, queue = NO_JOBS, requests = [], machines }: World): Promise<Found> {
   const listed = ({ refresh }: { refresh: string }) => {
     const row = (shown: string, statusUpdatedAtMs: number) => ({
       name: CLUSTER,
       status: shown,
       statusUpdatedAtMs,
+      everUp,
     })
     const known = status === null ? [] : [row(status, 1_000)]
     const list = (clusters: unknown[]) => Promise.resolve({ clusters, unreadable: 0 })
@@ -57,6 +59,13 @@ test('a cluster that nobody is at work on any more is none, for whatever made it
   expect(await found({ status: 'INIT', machines: null })).toEqual({ kind: 'empty' })
   expect(await found({ status: 'UP', queue: NOT_READY, machines: left('UP') })).toEqual({ kind: 'empty' })
   expect(await found({ status: 'INIT', queue: NOT_READY, machines: left('UP') })).toEqual({ kind: 'empty' })
+})
+
+test('a cluster that was ready for jobs before and broke may hold the job, whoever is at work on it', async () => {
+  const machines = { status: 'INIT', writtenAnew: true }
+  const making = { kind: 'making', byRequest: false }
+  expect(await found({ status: 'INIT', everUp: true, machines })).toEqual(making)
+  expect(await found({ status: 'UP', everUp: true, queue: NOT_READY, machines })).toEqual(making)
 })
 
 test('one that became ready in the meantime is looked at for the job', async () => {

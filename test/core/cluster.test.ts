@@ -1,8 +1,15 @@
 import { expect, test } from 'vitest'
-import { BROKEN_MS, CLUSTER_LOOK_MS, CLUSTER_REPEAT_MS, isOutdated } from '../../core/action.ts'
+import {
+  AUTOSTOP_AGAIN_MS,
+  BROKEN_MS,
+  CLUSTER_LOOK_MS,
+  CLUSTER_REPEAT_MS,
+  isOutdated,
+} from '../../core/action.ts'
 import { decide } from '../../core/decide.ts'
 import type { Experiment } from '../../core/experiment.ts'
 import { explain, wakeAtMs } from '../../core/explain.ts'
+import type { Fact } from '../../core/facts.ts'
 import {
   after,
   clusterSeen,
@@ -349,6 +356,37 @@ test('that it stops itself is asked for again when SkyPilot forgot it, and after
   expect(decide(forgotten, T + 80)).toMatchObject({ kind: 'autostop', minutes: 30 })
   const away = after(want(kept, 'RUNNING'), intended, requested, refusedAt('ClusterNotUpError', T + 90))
   expect(away.cluster).toMatchObject({ autostopAsked: null, autostopRefusal: null })
+})
+
+test('that it stops itself and could not be asked for is told and asked for again; nothing else waits for it', () => {
+  const kept = after(over, clusterSeen('UP', { seenAtMs: T + 40, autostopMinutes: 30 }))
+  const forgotten = after(kept, clusterSeen('UP', { seenAtMs: T + 50, autostopMinutes: null }))
+  const failedAt = (atMs: number): Fact => ({
+    kind: 'actionFailed',
+    action: 'autostop',
+    errorKind: 'SkyPilot.rejected',
+    reason: 'the machine does not answer',
+    atMs,
+  })
+  const failed = after(forgotten, failedAt(T + 60))
+  expect(failed.trouble).toBeNull()
+  const waiting = decide(failed, T + 61)
+  expect(waiting.kind).toBe('wait')
+  expect(explain(failed, T + 61).evidence.join()).toContain('the machine does not answer')
+  const againAtMs = T + 60 + AUTOSTOP_AGAIN_MS
+  expect(wakeAtMs(failed, waiting, T + 61)).toBe(againAtMs)
+  expect(decide(failed, againAtMs).kind).toBe('autostop')
+  const logged = after(failed, failedAt(againAtMs)).events.filter(({ kind }) => kind === 'action-failed')
+  expect(logged).toHaveLength(1)
+  const set = after(failed, {
+    kind: 'autostopAsked',
+    name: 'exp-1',
+    minutes: 30,
+    refusal: null,
+    atMs: T + 70,
+  })
+  expect(set.cluster).toMatchObject({ autostopAsked: 30, autostopRefusal: null })
+  expect(decide(want(failed, 'STOPPED'), T + 61)).toMatchObject({ kind: 'cluster', verb: 'stop' })
 })
 
 test('a start that is not wanted any more is left at once, and what it does is not forgotten', () => {

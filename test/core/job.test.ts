@@ -243,6 +243,26 @@ test('a cancel that fails is counted for the job that was to end, and for no oth
   expect(failed.strays).toEqual(two.strays)
 })
 
+test('a second job that cannot be cancelled holds up neither the limits nor the wishes for the first', () => {
+  const limited = launched('managed', policyWith({ maxRunMs: 1_000 }))
+  const two = after(limited, seen(7, 'RUNNING'), seen(9, 'RUNNING'))
+  const failed = after(two, {
+    kind: 'actionFailed',
+    action: 'cancel',
+    errorKind: 'SkyPilot.protocol',
+    reason: 'no',
+    job: stray(9),
+    atMs: T + 2_000,
+  })
+  expect(failed.trouble).toMatchObject({ failures: 1, reason: 'no' })
+  expect(decide(failed, T + 2_001)).toMatchObject({ kind: 'conclude', conclusion: 'limit' })
+  expect(decide(want(failed, 'STOPPED'), T + 2_001)).toMatchObject({ kind: 'cancel', job: { jobId: 7 } })
+  expect(decide(want(failed, 'STOPPED'), T + 2_000 + CANCEL_REPEAT_MS)).toMatchObject({
+    kind: 'cancel',
+    job: { jobId: 9 },
+  })
+})
+
 test('a second job on a cluster that is missing from its queue is over', () => {
   const other = { jobName: 'exp-1.1.1', clusterName: 'exp-1', scheduleState: null, seenAtMs: T + 2 }
   const two = after(onCluster(), seen(9, 'RUNNING', other))

@@ -62,6 +62,17 @@ describe('what is told while we are blind', () => {
     })
   })
 
+  test('what is done about a job on a cluster out of sight is told as it is', () => {
+    const blind = { to: 'its cluster', sinceMs: T - 1 } as const
+    expect(asSeen(told('running'), blind)).toMatchObject({
+      headline: CANNOT_SEE,
+      why: 'last seen running; its cluster has not been seen since',
+    })
+    for (const of of [told('stopping'), told('finishing'), told('running', 'two-jobs')])
+      expect(asSeen(of, blind)).toEqual(of)
+    expect(asSeen(told('stopping'), BLIND).headline).toBe(CANNOT_SEE)
+  })
+
   test('what rests, waits for its launch or is held is told as it is', () => {
     for (const phase of [
       'idle',

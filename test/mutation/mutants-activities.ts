@@ -73,7 +73,7 @@ export const ACTIVITY_MUTANTS: readonly Mutant[] = [
   ),
   making(
     'a cluster in the making is a sign',
-    '&& wasWritten(seen, asked)',
+    '&& isInVain(seen, asked)',
     '',
     'a cluster that is being made, by whom nobody knows, is a sign of it',
   ),
@@ -136,6 +136,18 @@ export const ACTIVITY_MUTANTS: readonly Mutant[] = [
     'await unlessThere(find, launch, answer)',
     'answer',
     'a launch that failed after its job was in the queue has launched',
+  ),
+  mutantsOf('activities/launch.ts', 'test/activities/follow.test.ts')(
+    'a launch that failed may have launched',
+    "found.kind === 'empty' ||",
+    'found.kind !== null ||',
+    'one whose cluster cannot be looked at after the way broke may have launched',
+  ),
+  making(
+    'a launch that failed may have launched',
+    'before?.everUp === false &&',
+    'before !== undefined &&',
+    'a cluster that was ready for jobs before and broke may hold the job, whoever is at work on it',
   ),
   gate(
     'a stop during a launch aborts it',
