@@ -14,14 +14,15 @@ const START_S = 12 * 60
 const LOOK_MS = 500
 
 /**
- * Begins to start it, or says why this machine cannot have one. `folder` is where its output goes.
+ * Begins to start it, without what earlier runs left behind, or says why this machine cannot have one. `folder` is
+ * where its output goes.
  * @returns {{ ready(): Promise<{ endpoint?: string, why?: string }>, stop(): void }}
  */
 export function startRealSkyPilot(folder) {
   const why = whyNot()
   if (why !== undefined) return { ready: () => Promise.resolve({ why }), stop: () => undefined }
   const [url, log, code] = ['url', 'log', 'code'].map((name) => join(folder, `real-skypilot.${name}`))
-  const bounded = `timeout ${START_S} bash "$0" start > "$1" 2> "$2"; echo $? > "$3"`
+  const bounded = `bash "$0" wipe; timeout ${START_S} bash "$0" start > "$1" 2> "$2"; echo $? > "$3"`
   spawn('bash', ['-c', bounded, SCRIPT, url, log, code], { stdio: 'ignore' })
   return {
     async ready() {

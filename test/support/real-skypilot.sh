@@ -43,7 +43,8 @@ export SLURM_CONF=$SL/slurm.conf
 
 # With the seconds since the start, so that a slow step shows.
 say() { echo "[real-skypilot ${SECONDS}s] $*" >&2; }
-alive() { [ -s "$1" ] && kill -0 "$(cat "$1")" 2>/dev/null; }
+# Whether program $1 runs as the pid file $2 says: after a restart of the machine that number may be another's.
+runs() { local p; p=$(cat "$2" 2>/dev/null) && [[ $(readlink "/proc/$p/exe") = */"$1"* ]]; }
 
 # --- processes of this lab's SkyPilot, found by working directory: executors overwrite their argv and environ
 sky_pids() {
@@ -127,7 +128,8 @@ E
   [ -f "$SL/ssh/host_ed25519" ] || ssh-keygen -q -t ed25519 -N '' -f "$SL/ssh/host_ed25519"
   [ -f "$SL/ssh/id_ed25519" ] || ssh-keygen -q -t ed25519 -N '' -f "$SL/ssh/id_ed25519"
   cp "$SL/ssh/id_ed25519.pub" "$NODE_HOME/.ssh/authorized_keys"
-  chown -R "$NODE_USER:" "$NODE_HOME"; chmod 700 "$NODE_HOME/.ssh"; chmod 600 "$NODE_HOME/.ssh/authorized_keys"
+  # Not all that is in it: a job that is being set up changes it meanwhile.
+  chown "$NODE_USER:" "$NODE_HOME" "$NODE_HOME"/{.bash_profile,.ssh,.ssh/authorized_keys}; chmod 700 "$NODE_HOME/.ssh"; chmod 600 "$NODE_HOME/.ssh/authorized_keys"
   cat > "$SL/sshd_config" <<E
 Port $SSH_PORT
 ListenAddress 127.0.0.1
@@ -257,12 +259,18 @@ start_slurm() {
     touch "$ROOT/started-munged"
     for _ in $(seq 50); do munge -n >/dev/null 2>&1 && break; sleep 0.1; done
   fi
-  alive "$SL/slurmctld.pid" || slurmctld -f "$SLURM_CONF"
-  alive "$SL/slurmd.pid" || slurmd -f "$SLURM_CONF"
-  alive "$SL/sshd.pid" || /usr/sbin/sshd -f "$SL/sshd_config" -E "$SL/log/sshd.log"
-  for _ in $(seq 100); do sinfo -h -o %t 2>/dev/null | grep -qE 'idle|mix|alloc' && return; sleep 0.2; done
+  runs slurmctld "$SL/slurmctld.pid" || slurmctld -f "$SLURM_CONF"
+  runs slurmd "$SL/slurmd.pid" || slurmd -f "$SLURM_CONF"
+  runs sshd "$SL/sshd.pid" || /usr/sbin/sshd -f "$SL/sshd_config" -E "$SL/log/sshd.log"
+  for _ in $(seq 100); do node_is_up && return; sleep 0.2; done
   scontrol update nodename="$HOST" state=resume 2>/dev/null || true
-  sinfo >&2; sinfo -h -o %t | grep -qE 'idle|mix|alloc' || { say "the Slurm node is not up; see $SL/log"; exit 1; }
+  node_is_up || { sinfo >&2 || true; say "the Slurm node is not up; see $SL/log"; exit 1; }
+}
+
+# Asked over ssh, for that is SkyPilot's only way; without it, SkyPilot says that no cloud is set up.
+node_is_up() {
+  ssh -F "$LAB_HOME/.slurm/config" -o BatchMode=yes -o ConnectTimeout=5 -o StrictHostKeyChecking=no \
+    -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR skylab sinfo -h -o %t 2>/dev/null | grep -E 'idle|mix|alloc' >/dev/null
 }
 
 healthy() { curl -sf -m 3 "$URL/api/health" 2>/dev/null | grep -q '"healthy"'; }
@@ -292,11 +300,11 @@ do_stop() {
   # SIGTERM is only useful while requests are to be drained; here everything is going away
   kill_sky KILL
   sleep 2
-  if [ -s "$SL/sshd.pid" ]; then
+  if runs sshd "$SL/sshd.pid"; then
     for p in $(ps -o pid= --ppid "$(cat "$SL/sshd.pid")" 2>/dev/null); do kill "$p" 2>/dev/null || true; done
   fi
   for f in sshd slurmd slurmctld; do
-    if alive "$SL/$f.pid"; then
+    if runs "$f" "$SL/$f.pid"; then
       p=$(cat "$SL/$f.pid"); kill "$p" 2>/dev/null || true
       for _ in $(seq 50); do kill -0 "$p" 2>/dev/null || break; sleep 0.2; done
       kill -KILL "$p" 2>/dev/null || true
@@ -305,7 +313,10 @@ do_stop() {
   done
   # leftovers of tasks (SkyPilot's subprocess watchdogs outlive a cancelled allocation); the user is this lab's own
   for p in $(ps -o pid= -u "$NODE_USER" 2>/dev/null); do kill -KILL "$p" 2>/dev/null || true; done
-  if [ -e "$ROOT/started-munged" ]; then kill "$(cat /run/munge/munged.pid)" 2>/dev/null || true; rm -f "$ROOT/started-munged"; fi
+  if [ -e "$ROOT/started-munged" ]; then
+    runs munged /run/munge/munged.pid && kill "$(cat /run/munge/munged.pid)"
+    rm -f "$ROOT/started-munged"
+  fi
   say stopped
 }
 
