@@ -14,6 +14,8 @@ export default defineConfig({
   test: {
     // Left alone, two cores would get one worker; most of these tests wait for something.
     maxWorkers: '100%',
+    // One second is not enough on a machine that has other work: what never comes fails all the same.
+    expect: { poll: { timeout: 15_000 } },
     projects: [
       {
         extends: true,
