@@ -1,6 +1,6 @@
 import { adoptOnCluster } from './evolve-cluster.ts'
-import { unseen } from './evolve-launch.ts'
 import { type Experiment, liveAttempt } from './experiment.ts'
+import { unseen } from './job-view.ts'
 import { replaceAttempt } from './progress.ts'
 import { accepted, type Envelope, envelopeOf, type Receipt, refuse } from './receipt.ts'
 import { isRecord } from './spec.ts'

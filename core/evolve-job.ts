@@ -1,21 +1,28 @@
 import type { AttemptIdentity } from './build-task.ts'
 import { adoptOnCluster } from './evolve-cluster.ts'
-import { jobFound, unseen } from './evolve-launch.ts'
+import { jobFound } from './evolve-launch.ts'
+import {
+  isSame,
+  leaveToTwin,
+  noteForeign,
+  stale,
+  stray,
+  strayAsked,
+  withoutForeign,
+  withoutStray,
+} from './evolve-stray.ts'
 import {
   type Active,
   type Attempt,
   type Ended,
   type Experiment,
   isOnCluster,
-  type JobView,
-  NEVER,
-  type SecondJob,
-  type Stray,
   type Verdict,
 } from './experiment.ts'
 import type { Fact, Observation } from './facts.ts'
 import { FENCED_EXIT_CODE } from './fence.ts'
 import { endingOf, exitCodeIn, isCleanedUp } from './job-status.ts'
+import { unseen, viewOf } from './job-view.ts'
 import { calm, closed, end, log, refresh, replaceAttempt, step } from './progress.ts'
 import { isRunOver } from './restart.ts'
 
@@ -30,43 +37,6 @@ export function cancelAsked(state: Experiment, fact: Extract<Fact, { kind: 'canc
   const text = `asked SkyPilot to cancel job ${job.jobId}`
   return step(state, { atMs, kind: 'cancel-asked', text }, { ...progress, cancel })
 }
-
-/** The cancel of a second job failed. It must not hold up everything else until it works: its turn comes again. */
-export function strayNotCancelled(state: Experiment, job: Stray, atMs: number): Experiment {
-  const second = state.strays.find((known) => isSame(known, job))
-  if (!second) return state
-  const others = state.strays.filter((known) => known !== second)
-  return { ...state, strays: [...others, { ...second, askedAtMs: atMs }] }
-}
-
-/**
- * The end of a second job is asked for until a look shows it: the look-out tells changes only, so its silence proves
- * nothing, however long it lasts. Who was asked for goes to the end of the row.
- */
-function strayAsked(state: Experiment, second: SecondJob, atMs: number, isOver = false): Experiment {
-  const asks = second.asks + 1
-  if (isOver)
-    return log(
-      calm(withoutStray(state, second)),
-      atMs,
-      'stray-ended',
-      `the second job ${second.jobId} is over`,
-    )
-  const strays = [...state.strays.filter((known) => known !== second), { ...second, asks, askedAtMs: atMs }]
-  const next = calm({ ...state, strays })
-  const text = `asked SkyPilot to cancel the second job ${second.jobId}`
-  return second.asks === 0
-    ? log(next, atMs, 'stray-cancelled', text)
-    : { ...next, revision: state.revision + 1 }
-}
-
-function withoutStray(state: Experiment, job: Stray): Experiment {
-  const strays = state.strays.filter((known) => !isSame(known, job))
-  return strays.length === state.strays.length ? state : { ...state, strays, revision: state.revision + 1 }
-}
-
-const isSame = (one: Stray, other: Pick<Stray, 'jobId' | 'clusterName'>): boolean =>
-  one.jobId === other.jobId && one.clusterName === other.clusterName
 
 /** Takes what was seen of a job that carries an identity of this experiment. */
 export function observed(state: Experiment, identity: AttemptIdentity, seen: Observation): Experiment {
@@ -132,21 +102,6 @@ const isElsewhere = ({ cluster }: Experiment, { clusterName }: Observation): boo
 function take(state: Experiment, seen: Observation): Experiment {
   const { attempt } = state
   return attempt?.progress.phase === 'active' ? follow(state, attempt, attempt.progress, seen) : state
-}
-
-function viewOf(before: JobView, seen: Observation): JobView {
-  const isSameStatus = before.status === seen.status
-  return {
-    status: seen.status,
-    statusSinceMs: isSameStatus ? before.statusSinceMs : seen.seenAtMs,
-    details: seen.details,
-    submittedAtMs: seen.submittedAtMs ?? before.submittedAtMs,
-    startedAtMs: seen.startedAtMs ?? before.startedAtMs,
-    endedAtMs: seen.endedAtMs ?? before.endedAtMs,
-    recoveries: Math.max(seen.recoveries, before.recoveries),
-    runningSinceMs: before.runningSinceMs ?? (seen.status === 'RUNNING' ? seen.seenAtMs : null),
-    seenAtMs: seen.seenAtMs,
-  }
 }
 
 function follow(state: Experiment, attempt: Attempt, active: Active, seen: Observation): Experiment {
@@ -233,74 +188,6 @@ function fillIn(state: Experiment, attempt: Attempt, ended: Ended, seen: Observa
   return JSON.stringify(filled) === JSON.stringify(ended) ? state : refresh(state, attempt, filled)
 }
 
-/**
- * A second live job of ours. Of two jobs of one attempt the one that runs is kept, for it has the lease, else the older;
- * a job of another attempt than the present one was believed to be over. Either way an incident is written, and the
- * other one is cancelled.
- */
-function stray(state: Experiment, attempt: Attempt, active: Active, seen: Observation): Experiment {
-  const other = secondJob(seen)
-  if (state.strays.some((known) => isSame(known, other))) return state
-  const ours = secondJob({ jobId: active.jobId, jobName: attempt.jobName, clusterName: attempt.clusterName })
-  const isTwin = isTwinOf(attempt, other)
-  // Where the known one has its verdict, the attempt is settled, and every other is one too many.
-  const isOursToGo = isTwin && active.verdict === null && isBetter(seen, active)
-  // At the fence one of two that both run leaves by itself: only after that is it known which of them holds the lease.
-  const mayLeave = isTwin && attempt.isFenced === true && isRunning(seen) && isRunning(active.job)
-  const spare = { ...(isOursToGo ? ours : other), askedAtMs: mayLeave ? seen.seenAtMs : NEVER }
-  const text = `two live jobs, ${active.jobId} and ${seen.jobId}: cancelling ${spare.jobId}`
-  const next = log({ ...state, strays: [...state.strays, spare] }, seen.seenAtMs, 'incident', text)
-  if (!isOursToGo) return next
-  return refresh(next, attempt, { ...active, jobId: seen.jobId, job: viewOf(unseen(seen.seenAtMs), seen) })
-}
-
-const isTwinOf = ({ jobName, clusterName }: Attempt, job: Stray): boolean =>
-  jobName === job.jobName && clusterName === job.clusterName
-
-const isRunning = ({ status }: { status: string }): boolean => status === 'RUNNING'
-
-/** Is the job that was seen the one to be kept, rather than the known one? */
-function isBetter(seen: Observation, { jobId, job }: Active): boolean {
-  const isOneRunning = job.seenAtMs !== NEVER && isRunning(seen) !== isRunning(job)
-  return isOneRunning ? isRunning(seen) : seen.jobId < jobId
-}
-
-/** Our job left at the fence, so the second job of the same attempt holds the lease: it is ours, if it was not cancelled yet. */
-function leaveToTwin(
-  state: Experiment,
-  attempt: Attempt,
-  active: Active,
-  atMs: number,
-): Experiment | undefined {
-  const twin = state.strays.find((job) => isTwinOf(attempt, job) && job.asks === 0)
-  if (!twin) return undefined
-  const text = `job ${active.jobId} left at the fence: job ${twin.jobId} is the one that runs`
-  const next = log(withoutStray(state, twin), atMs, 'twin-left', text)
-  return refresh(next, attempt, {
-    ...active,
-    jobId: twin.jobId,
-    job: unseen(atMs),
-    cancel: null,
-    verdict: null,
-  })
-}
-
-const secondJob = ({ jobId, jobName, clusterName }: Stray): SecondJob => ({
-  jobId,
-  jobName,
-  clusterName,
-  asks: 0,
-  askedAtMs: NEVER,
-})
-
-/** A live job of an earlier attempt than the present one, which was believed to be over. */
-function stale(state: Experiment, seen: Observation): Experiment {
-  const job = secondJob(seen)
-  if (state.strays.some((known) => isSame(known, job))) return state
-  const text = `job ${seen.jobId} of an earlier attempt lives: cancelling it`
-  return log({ ...state, strays: [...state.strays, job] }, seen.seenAtMs, 'incident', text)
-}
-
 /** A live job that carries our name while nothing of ours is live: it is ours from now on. */
 function adopt(state: Experiment, identity: { run: number; attempt: number }, seen: Observation): Experiment {
   const adopted = replaceAttempt(state, {
@@ -340,21 +227,6 @@ function adoptForeign(state: Experiment, seen: Observation): Experiment {
   const { attempt, run } = state
   const adopted = adopt(state, { run, attempt: attempt?.run === run ? attempt.attempt + 1 : 1 }, seen)
   return { ...adopted, attempt: adopted.attempt && { ...adopted.attempt, isAdopted: true } }
-}
-
-const FOREIGN_MAX = 20
-
-function noteForeign(state: Experiment, seen: Observation): Experiment {
-  const job: Stray = { jobId: seen.jobId, jobName: seen.jobName, clusterName: seen.clusterName }
-  if (state.foreign.some((known) => isSame(known, job))) return state
-  const foreign = [...state.foreign, job].slice(-FOREIGN_MAX)
-  const text = `job ${seen.jobId} of somebody else has this experiment's name`
-  return log({ ...state, foreign }, seen.seenAtMs, 'foreign-duplicate', text)
-}
-
-function withoutForeign(state: Experiment, seen: Observation): Experiment {
-  const foreign = state.foreign.filter((job) => !isSame(job, seen))
-  return foreign.length === state.foreign.length ? state : { ...state, revision: state.revision + 1, foreign }
 }
 
 /** SkyPilot does not know the job any more, although nobody saw it end. */

@@ -8,13 +8,12 @@ import {
   type Experiment,
   type Intended,
   isOnCluster,
-  type JobView,
   liveAttempt,
-  NEVER,
   type Verdict,
 } from './experiment.ts'
 import type { Fact, Submitted } from './facts.ts'
 import { blameOfRefusal } from './job-status.ts'
+import { unseen } from './job-view.ts'
 import { calm, end, log, refresh, replaceAttempt, step } from './progress.ts'
 import { submittedOf } from './submitted.ts'
 
@@ -209,19 +208,6 @@ const neverStarted = (atMs: number): Verdict => ({
   exitCode: null,
   reason: 'stopped before anything was started',
   atMs,
-})
-
-/** A job that is known to exist and was not looked at yet: any look at it is newer, also one that began earlier. */
-export const unseen = (atMs: number): JobView => ({
-  status: 'PENDING',
-  statusSinceMs: atMs,
-  details: null,
-  submittedAtMs: atMs,
-  startedAtMs: null,
-  endedAtMs: null,
-  recoveries: 0,
-  runningSinceMs: null,
-  seenAtMs: NEVER,
 })
 
 export function jobFound(state: Experiment, jobId: number, atMs: number): Experiment {

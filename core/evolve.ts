@@ -9,7 +9,7 @@ import {
   clusterRefused,
   clusterSeen,
 } from './evolve-cluster.ts'
-import { cancelAsked, foreignSeen, observed, strayNotCancelled, vanished } from './evolve-job.ts'
+import { cancelAsked, foreignSeen, observed, vanished } from './evolve-job.ts'
 import {
   abortAsked,
   intend,
@@ -20,6 +20,7 @@ import {
   lookedEmpty,
   lookedMaking,
 } from './evolve-launch.ts'
+import { strayNotCancelled } from './evolve-stray.ts'
 import { type Closing, type Experiment, record, type Stray, type Trouble } from './experiment.ts'
 import type { Fact } from './facts.ts'
 import { log, SYSTEM } from './progress.ts'

@@ -2,6 +2,7 @@ import { type Mutant, mutantsOf } from './mutant.ts'
 
 const alone = 'test/core/protections.test.ts'
 const jobs = mutantsOf('core/evolve-job.ts', 'test/core/job.test.ts')
+const secondJobs = mutantsOf('core/evolve-stray.ts', 'test/core/job.test.ts')
 const jobsAlone = mutantsOf('core/evolve-job.ts', alone)
 const decision = mutantsOf('core/decide.ts', 'test/core/launch.test.ts')
 const launches = mutantsOf('core/evolve-launch.ts', 'test/core/launch.test.ts')
@@ -28,7 +29,7 @@ export const LAUNCH_MUTANTS: readonly Mutant[] = [
     'undefined',
     'nothing ends while a second job may live',
   ),
-  jobs(
+  secondJobs(
     'no launch beside a second job',
     'isOver = false): Experiment {',
     'isOver = true): Experiment {',
@@ -40,19 +41,19 @@ export const LAUNCH_MUTANTS: readonly Mutant[] = [
     '',
     'an attempt that is past is never taken up again: its live job is one too many',
   ),
-  jobs(
+  secondJobs(
     'of two jobs of one attempt the same is kept',
     'isOursToGo ? ours : other',
     'other',
     'of two live jobs of one attempt the older is kept, whichever was known first',
   ),
-  jobs(
+  secondJobs(
     'of two jobs of one attempt the same is kept',
     'isTwin && active.verdict === null &&',
     'isTwin &&',
     'beside a job that has its verdict every other of the attempt is one too many, the older too',
   ),
-  jobs(
+  secondJobs(
     'of two jobs of one attempt the same is kept',
     'isOneRunning ? isRunning(seen) : seen.jobId < jobId',
     'seen.jobId < jobId',
