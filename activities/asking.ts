@@ -15,6 +15,10 @@ export const saysGone = (error: unknown): boolean => isNamed(error, 'ClusterDoes
 /** Is the cluster not so far, or stopped, that it could be asked? */
 export const saysNotUp = (error: unknown): boolean => isNamed(error, 'ClusterNotUpError')
 
+/** Does SkyPilot have no address of its machines (check_cluster_available)? Then no job can have come to it. */
+export const saysNotSetUp = (error: unknown): boolean =>
+  saysNotUp(error) && error instanceof Error && error.message.includes('not properly set up')
+
 /** Would this cloud never do it, whenever it is asked? Whatever else failed may do better next time. */
 export const saysNotSupported = (error: unknown): boolean => isNamed(error, 'NotSupportedError')
 

@@ -3,7 +3,7 @@ import type { SkyPilot } from '../skypilot/client.ts'
 import { SkyPilotError } from '../skypilot/errors.ts'
 import type { ClusterRecord } from '../skypilot/schemas.ts'
 import { isTerminalManaged } from '../skypilot/statuses.ts'
-import { clusterNow, MAKERS, mustBeWhole, saysGone, saysNotUp, signal } from './asking.ts'
+import { clusterNow, MAKERS, mustBeWhole, saysGone, saysNotSetUp, saysNotUp, signal } from './asking.ts'
 
 export type Found =
   | { kind: 'requested'; requestId: string }
@@ -13,6 +13,13 @@ export type Found =
   | { kind: 'empty' }
 
 export type FindLaunch = (launch: { name: string; clusterName: string | null }) => Promise<Found>
+
+const MAKING: Found = { kind: 'making', byRequest: false }
+
+/** What one look at a cluster tells. `bare`: it is up, and no job can have come to it. */
+type Looked = Found | { kind: 'bare' }
+
+const isUnfinished = ({ kind }: Looked): boolean => kind === 'making' || kind === 'bare'
 
 /** Nothing is being made on a cluster whose machines are stopped, or stop. */
 const AT_REST: ReadonlySet<string> = new Set(['STOPPED', 'AUTOSTOPPING'])
@@ -58,16 +65,19 @@ function finderOnClusters(skypilot: SkyPilot) {
     if (active.some((each) => MAKERS.has(each.name))) return { kind: 'making', byRequest: true }
     const seen = await clusterNow(skypilot, clusterName)
     const found = await foundOn(seen, name)
-    if (found.kind !== 'making') return found
+    if (!isUnfinished(found)) return settled(found)
     const asked = await askMachines(clusterName)
-    if (asked === 'no answer') return found
+    if (asked === 'no answer') return MAKING
     const foundNow = await foundOn(asked, name)
-    return foundNow.kind === 'making' && isInVain(seen, asked) ? { kind: 'empty' } : foundNow
+    const isNew = foundNow.kind === 'bare' || seen?.everUp === false
+    return isUnfinished(foundNow) && isNew && isWrittenAnew(seen, asked)
+      ? { kind: 'empty' }
+      : settled(foundNow)
   }
 
-  async function foundOn(cluster: ClusterRecord | undefined, name: string): Promise<Found> {
+  async function foundOn(cluster: ClusterRecord | undefined, name: string): Promise<Looked> {
     if (!cluster || AT_REST.has(cluster.status)) return { kind: 'empty' }
-    return cluster.status === 'UP' ? inQueue(name, cluster.name) : { kind: 'making', byRequest: false }
+    return cluster.status === 'UP' ? inQueue(name, cluster.name) : MAKING
   }
 
   /** It waits among the launches there, and may come to nothing as long as they take. */
@@ -80,7 +90,7 @@ function finderOnClusters(skypilot: SkyPilot) {
     }
   }
 
-  async function inQueue(name: string, clusterName: string): Promise<Found> {
+  async function inQueue(name: string, clusterName: string): Promise<Looked> {
     try {
       const { jobs, unreadable } = await sky.queue({ name: clusterName, ...signal() })
       // Of several the oldest is kept: the others are cancelled when the fleet sees them.
@@ -88,20 +98,24 @@ function finderOnClusters(skypilot: SkyPilot) {
       return oldest ? { kind: 'found', jobId: oldest.jobId } : nothing(unreadable)
     } catch (error) {
       if (saysGone(error)) return { kind: 'empty' }
+      if (saysNotSetUp(error)) return { kind: 'bare' }
       // Not so far that it could have jobs.
-      if (saysNotUp(error)) return { kind: 'making', byRequest: false }
+      if (saysNotUp(error)) return MAKING
       throw error
     }
   }
 }
 
+const settled = (looked: Looked): Found => (looked.kind === 'bare' ? MAKING : looked)
+
 /**
  * SkyPilot asks the machines themselves only where it gets the lock that whoever makes a cluster holds all the time.
  * So a row that was written anew says that nobody is at it: its maker has died, and left it as it is. One that was ready
- * for jobs before may have them all the same: it is broken, or cannot be reached.
+ * for jobs before may have them all the same: it is broken, or cannot be reached. That it was up once is no sign of that
+ * by itself, for SkyPilot also calls up what it finds running when it looks around.
  */
-const isInVain = (before: ClusterRecord | undefined, after: ClusterRecord | undefined): boolean =>
-  before?.everUp === false && (after?.statusUpdatedAtMs ?? 0) > (before.statusUpdatedAtMs ?? 0)
+const isWrittenAnew = (before: ClusterRecord | undefined, after: ClusterRecord | undefined): boolean =>
+  (after?.statusUpdatedAtMs ?? 0) > (before?.statusUpdatedAtMs ?? 0)
 
 /** Rows that could not be read may be the one. */
 function nothing(unreadable: number): Found {

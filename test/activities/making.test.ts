@@ -9,8 +9,13 @@ const NAME = 'exp-1.1.1'
 const CLUSTER = 'exp-1'
 const notUp = new SkyPilotError('rejected', 'it is not up', { exceptionName: 'ClusterNotUpError' })
 
+const notSetUp = new SkyPilotError('rejected', "'exp-1' has been stopped or not properly set up.", {
+  exceptionName: 'ClusterNotUpError',
+})
+
 const NO_JOBS = () => Promise.resolve({ jobs: [], unreadable: 0 })
 const NOT_READY = () => Promise.reject(notUp)
+const NOT_SET_UP = () => Promise.reject(notSetUp)
 
 interface World {
   status: string | null
@@ -59,6 +64,21 @@ test('a cluster that nobody is at work on any more is none, for whatever made it
   expect(await found({ status: 'INIT', machines: null })).toEqual({ kind: 'empty' })
   expect(await found({ status: 'UP', queue: NOT_READY, machines: left('UP') })).toEqual({ kind: 'empty' })
   expect(await found({ status: 'INIT', queue: NOT_READY, machines: left('UP') })).toEqual({ kind: 'empty' })
+})
+
+test('one that SkyPilot only calls up because it found its machines running, and never set up, is none either', async () => {
+  const left = { everUp: true, queue: NOT_SET_UP, machines: { status: 'UP', writtenAnew: true } }
+  const making = { kind: 'making', byRequest: false }
+  expect(await found({ status: 'UP', ...left })).toEqual({ kind: 'empty' })
+  expect(await found({ status: 'INIT', ...left })).toEqual({ kind: 'empty' })
+  expect(await found({ status: 'UP', ...left, machines: { status: 'UP', writtenAnew: false } })).toEqual(
+    making,
+  )
+  expect(await found({ status: 'UP', ...left, machines: { status: 'INIT', writtenAnew: true } })).toEqual(
+    making,
+  )
+  const noAnswer = new SkyPilotError('timeout', 'no answer')
+  expect(await found({ status: 'UP', ...left, machines: noAnswer })).toEqual(making)
 })
 
 test('a cluster that was ready for jobs before and broke may hold the job, whoever is at work on it', async () => {

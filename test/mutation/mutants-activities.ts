@@ -61,19 +61,19 @@ export const ACTIVITY_MUTANTS: readonly Mutant[] = [
   ),
   making(
     'a cluster in the making is a sign',
-    `cluster.status === 'UP' ? inQueue(name, cluster.name) : { kind: 'making', byRequest: false }`,
+    `cluster.status === 'UP' ? inQueue(name, cluster.name) : MAKING`,
     'inQueue(name, cluster.name)',
     'a cluster that is being made, by whom nobody knows, is a sign of it',
   ),
   making(
     'a cluster in the making is a sign',
-    `if (saysNotUp(error)) return { kind: 'making', byRequest: false }`,
+    `if (saysNotUp(error)) return MAKING`,
     `if (saysNotUp(error)) return { kind: 'empty' }`,
     'a cluster that is up and not yet ready for jobs is a sign of it',
   ),
   making(
     'a cluster in the making is a sign',
-    '&& isInVain(seen, asked)',
+    '&& isWrittenAnew(seen, asked)',
     '',
     'a cluster that is being made, by whom nobody knows, is a sign of it',
   ),
@@ -145,8 +145,8 @@ export const ACTIVITY_MUTANTS: readonly Mutant[] = [
   ),
   making(
     'a launch that failed may have launched',
-    'before?.everUp === false &&',
-    'before !== undefined &&',
+    'isUnfinished(foundNow) && isNew &&',
+    'isUnfinished(foundNow) &&',
     'a cluster that was ready for jobs before and broke may hold the job, whoever is at work on it',
   ),
   gate(
