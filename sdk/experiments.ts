@@ -1,5 +1,8 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type Client,
+  isGrpcServiceError,
   ServiceError,
   WorkflowNotFoundError,
   WorkflowUpdateRPCTimeoutOrCancelledError,
@@ -18,7 +21,10 @@ import {
   startExperiment,
 } from './start.ts'
 
-/** Temporal did not answer: the wish may or may not have arrived. Asking again with the same wish is harmless. */
+/**
+ * Temporal or the workflow did not answer: the wish may or may not have arrived. Asking again with the same wish is
+ * harmless.
+ */
 export class ControlUnavailable extends Error {
   override readonly name = 'ControlUnavailable'
 }
@@ -69,6 +75,12 @@ export interface Experiments {
 /** A wish is acknowledged in tens of milliseconds; what takes longer than this is reported as unknown. */
 const ANSWER_MS = 5_000
 
+/** How long the pauses are before a wish that was given back is sent again. */
+const AGAIN_MS = [50, 100, 200, 400, 800] as const
+
+/** What Temporal answers where a workflow's task failed before it had taken the wish: FAILED_PRECONDITION of gRPC. */
+const GIVEN_BACK = 9
+
 export function createExperiments(temporal: Client): Experiments {
   const handle = (id: number) => temporal.workflow.getHandle(messages.workflowIdOf(id))
 
@@ -77,8 +89,9 @@ export function createExperiments(temporal: Client): Experiments {
 
   const wish = (id: number, kind: Wish['kind'], value: unknown): Promise<Receipt> =>
     ask(async () => {
+      const options = { args: [value] as [unknown], updateId: randomUUID() }
       try {
-        return await handle(id).executeUpdate(messages.wishUpdates[kind], { args: [value] })
+        return await untilTaken(() => handle(id).executeUpdate(messages.wishUpdates[kind], options))
       } catch (error) {
         if (error instanceof WorkflowNotFoundError)
           return { accepted: false, reason: 'the experiment is not there any more' }
@@ -113,13 +126,38 @@ export function createExperiments(temporal: Client): Experiments {
   }
 }
 
+/**
+ * Sends a wish again that was given back. A workflow task that wants a new run fails when a message came meanwhile, and
+ * the wishes that it had read are not kept for the next one, as those that it had not read are. None was accepted, so
+ * none can be carried out twice. Mirrors AbortReasonWorkflowTaskFailed of Temporal's server.
+ */
+async function untilTaken<T>(send: () => Promise<T>): Promise<T> {
+  for (const pauseMs of AGAIN_MS) {
+    try {
+      return await send()
+    } catch (error) {
+      if (!wasGivenBack(error)) throw error
+      await sleep(pauseMs)
+    }
+  }
+  return send()
+}
+
+function wasGivenBack(error: unknown): boolean {
+  if (!(error instanceof ServiceError && isGrpcServiceError(error.cause))) return false
+  const code: number = error.cause.code
+  return code === GIVEN_BACK
+}
+
 async function available<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
-    if (isAway(error))
-      throw new ControlUnavailable('Temporal did not answer; nothing is lost, ask again', { cause: error })
-    throw error
+    if (!isAway(error)) throw error
+    const why = wasGivenBack(error)
+      ? 'The tasks of the workflow fail, as its page in the Temporal UI tells'
+      : 'Temporal did not answer'
+    throw new ControlUnavailable(`${why}; nothing is lost, ask again`, { cause: error })
   }
 }
 

@@ -1,9 +1,14 @@
 import { rmSync } from 'node:fs'
-import { type Client, ServiceError } from '@temporalio/client'
+import type { Client } from '@temporalio/client'
+import { temporal as protocol } from '@temporalio/proto'
+import { NativeConnection, Worker } from '@temporalio/worker'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { Experiment } from '../../core/experiment.ts'
+import type { Receipt } from '../../core/receipt.ts'
+import { createExperiments } from '../../sdk/experiments.ts'
 import { historiesOf, taskFailureOf } from '../chaos/histories.ts'
 import { processesWith, TestDesk } from '../support/desk.ts'
+import { fresh } from '../support/experiments.ts'
 import { temporalWith } from '../support/temporal-settings.ts'
 
 // The rows of docs/failure-catalogue.md about messages and long histories, by their numbers. Temporal suggests a
@@ -26,6 +31,7 @@ afterAll(async () => {
   rmSync(shortHistories.folder, { recursive: true, force: true })
 })
 
+const dist = (path: string): string => new URL(`../../dist/${path}`, import.meta.url).pathname
 const WAIT = { timeoutMs: 90_000 }
 const POLL = { timeout: 90_000, interval: 250 }
 
@@ -152,39 +158,70 @@ describe('messages that nobody should send', () => {
   })
 })
 
-/**
- * Wishes until there is a receipt; gives its generation. A task that meets the end of a run is given back, and Temporal
- * then answers that it does not know; the same wish again is no other.
- */
-async function wishFor(id: number, state: string): Promise<number> {
-  const args: [unknown] = [{ state, actor: 'test' }]
-  for (let tries = 1; ; tries += 1) {
-    try {
-      const receipt = await handleOf(id).executeUpdate<{ generation: number }, [unknown]>('setDesiredState', {
-        args,
-      })
-      return receipt.generation
-    } catch (error) {
-      if (!(error instanceof ServiceError) || tries === 10) throw error
-    }
-  }
-}
-
 describe('new runs under fire', () => {
   test('row 31: of 300 wishes, half of them with a receipt, none is lost, doubled or out of order', async () => {
     const { id } = await desk.sdk.create({ name: 'fire', command: 'true' })
     const first = (await stateOf(id)).desired.generation
-    const receipts: number[] = []
+    const experiments = createExperiments(temporal)
+    const receipts: Receipt[] = []
     const words = Array.from({ length: 150 }, (_, index) => (index % 2 === 0 ? 'TERMINATED' : 'STOPPED'))
-    for (const word of words) receipts.push(await wishFor(id, word))
+    for (const word of words) receipts.push(await experiments.setDesiredState(id, word, { actor: 'test' }))
     // Temporal keeps no order between a signal and an update, so one kind comes after the other.
     for (const word of words) await handleOf(id).signal('setDesiredState', word)
-    expect(receipts).toEqual(Array.from({ length: 150 }, (_, index) => first + 1 + index))
+    expect(receipts).toMatchObject(
+      words.map((_, index) => ({ accepted: true, generation: first + 1 + index })),
+    )
     await expect
       .poll(async () => (await stateOf(id)).desired, POLL)
       .toMatchObject({ state: 'STOPPED', generation: first + 300 })
     expect((await runsOf(id)).length).toBeGreaterThan(5)
     await expectWell(id)
+  })
+
+  test('row 31: a wish that a failed task gave back is sent again, and taken once', async () => {
+    const id = 990_001
+    const queue = { namespace: 'default', taskQueue: 'by-hand', identity: 'by hand' }
+    const createWorker = async (): Promise<Worker> =>
+      Worker.create({
+        connection: await NativeConnection.connect({ address: desk.temporalAddress }),
+        taskQueue: queue.taskQueue,
+        workflowBundle: { codePath: dist('workflow-bundle.js') },
+        dataConverter: { payloadConverterPath: dist('workflows/payload-converter.js') },
+        activities: { project: () => Promise.resolve() },
+        // What it did goes to whoever asks next: nothing is kept for it.
+        maxCachedWorkflows: 0,
+      })
+    const [before, after] = await Promise.all([createWorker(), createWorker()])
+    await temporal.workflow.start('experiment', {
+      workflowId: `experiment-${id}`,
+      taskQueue: queue.taskQueue,
+      args: [fresh()],
+    })
+    const isAtRest = async (): Promise<boolean> => (await stateOf(id)).projected > 0
+    await before.runUntil(() => expect.poll(isAtRest, POLL).toBe(true))
+    const receipt = createExperiments(temporal).hold(id, { actor: 'ann' })
+    const task = await temporal.withDeadline(Date.now() + 20_000, () =>
+      temporal.workflowService.pollWorkflowTaskQueue({ ...queue, taskQueue: { name: queue.taskQueue } }),
+    )
+    expect(task.messages).toHaveLength(1)
+    await handleOf(id).signal('observe', [])
+    const toEnd = temporal.workflowService.respondWorkflowTaskCompleted({
+      ...queue,
+      taskToken: task.taskToken,
+      commands: [
+        {
+          commandType: protocol.api.enums.v1.CommandType.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION,
+          completeWorkflowExecutionCommandAttributes: {},
+        },
+      ],
+    })
+    await expect(toEnd).rejects.toThrow('UnhandledCommand')
+    await after.runUntil(async () => expect(await receipt).toMatchObject({ accepted: true }))
+    const taken = (await runsOf(id)).flatMap(({ events }) =>
+      (events ?? []).filter((event) => event.workflowExecutionUpdateAcceptedEventAttributes),
+    )
+    expect(taken).toHaveLength(1)
+    await handleOf(id).terminate()
   })
 
   test('row 32: a new run is wanted while a launch is on its way: it waits, and there is one job', async () => {

@@ -50,6 +50,18 @@ export const WORKFLOW_MUTANTS: readonly Mutant[] = [
     'void (',
     'a signal of an unknown name is counted',
   ),
+  mutantsOf('sdk/experiments.ts', 'test/api/given-back.test.ts')(
+    'a wish that a failed task gave back is sent again',
+    'if (!wasGivenBack(error)) throw error',
+    'throw error',
+    'is sent again, as the same wish',
+  ),
+  mutantsOf('sdk/experiments.ts', 'test/api/given-back.test.ts')(
+    'a wish that a failed task gave back is sent again',
+    'return code === GIVEN_BACK',
+    'return code > 0',
+    'a wish of which nobody knows whether it arrived is not sent again',
+  ),
   workflow(
     'the whole state goes on to the next run',
     'wf.continueAsNew<typeof experiment>(self.state)',
