@@ -283,6 +283,20 @@ test('migrations that race are made once', async () => {
   await Promise.all(Array.from({ length: 5 }, () => migrate(empty, () => {})))
   const pool = openPool(empty, () => {})
   const { rows } = await pool.query('select name from migration order by id')
-  expect(rows).toEqual([{ name: '0001_experiments' }, { name: '0002_control' }, { name: '0003_deleting' }])
+  const names = ['0001_experiments', '0002_control', '0003_deleting', '0004_numbers']
+  expect(rows).toEqual(names.map((name) => ({ name })))
+  await pool.end()
+})
+
+test('a new desk counts from a number of its own, and one that has experiments counts on', async () => {
+  const here = (await reserve('exp'))!
+  const other = await postgres.database()
+  await migrate(other, () => {})
+  const pool = openPool(other, () => {})
+  const there = (await reserveExperiment(pool, { ...given, name: 'exp' }))!
+  expect(there.id).not.toBe(here.id)
+  await pool.query("delete from migration where name = '0004_numbers'")
+  await migrate(other, () => {})
+  expect((await reserveExperiment(pool, { ...given, name: 'next' }))?.id).toBe(there.id + 1)
   await pool.end()
 })
