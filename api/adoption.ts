@@ -13,20 +13,27 @@ export interface AdoptInput {
 
 /**
  * What an experiment takes in. The name of a managed job may be left out where the job is a known orphan.
- * @throws Problem 409 for what another experiment has, 422 for a job without a name
+ * @throws Problem 409 for what another experiment has, 422 for a job without a name or with one that is not its own
  */
 export async function adoptionOf(db: Pool, experimentId: number, input: AdoptInput): Promise<Adoption> {
   const { job_id: jobId, cluster_name: clusterName } = input
   await refuseOwned(db, experimentId, input)
   const cluster = clusterName === undefined ? {} : { clusterName }
   if (jobId === undefined) return cluster
-  const jobName = input.job_name ?? (clusterName === undefined ? await nameOfOrphan(db, jobId) : undefined)
-  if (jobName === undefined)
-    throw new Problem(422, `job_name: say what job ${jobId} is called`, [
-      { field: 'job_name', message: 'the name of the job, exactly as SkyPilot shows it' },
-    ])
+  const known = clusterName === undefined ? await nameOfOrphan(db, jobId) : undefined
+  const jobName = input.job_name ?? known
+  if (jobName === undefined) throw isMisnamed(`say what job ${jobId} is called`)
+  if (known !== undefined && jobName !== known)
+    throw isMisnamed(
+      `job ${jobId} is called ${known}, not ${jobName}; leave the name out to take it as it is`,
+    )
   return { jobId, jobName, ...cluster }
 }
+
+const isMisnamed = (why: string): Problem =>
+  new Problem(422, `job_name: ${why}`, [
+    { field: 'job_name', message: 'the name of the job, exactly as SkyPilot shows it' },
+  ])
 
 /** What SkyPilot calls the thing that an adoption is about: a job on a cluster comes with its cluster. */
 const adoptedOf = ({ job_id: jobId, cluster_name: clusterName }: AdoptInput): [OrphanKind, string] =>

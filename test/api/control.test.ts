@@ -215,6 +215,20 @@ describe('what belongs to nobody', () => {
     expect((await ask('POST', `/api/experiments/${third}/adopt`, cluster)).status).toBe(409)
   })
 
+  test('is not adopted under a name that is not its own', async () => {
+    const id = await create('exp')
+    const typo = { job_id: 41, job_name: 'strangr' }
+    const refused = await ask('POST', `/api/experiments/${id}/adopt`, typo)
+    expect(refused).toMatchObject({
+      status: 422,
+      body: { errors: [{ field: 'job_name' }] },
+    })
+    expect(JSON.stringify(refused.body)).toContain('job 41 is called stranger, not strangr')
+    expect((await ask('GET', `/api/experiments/${id}/status`)).body.experiment).toMatchObject({ run: 0 })
+    const named = { job_id: 41, job_name: 'stranger' }
+    expect((await ask('POST', `/api/experiments/${id}/adopt`, named)).status).toBe(200)
+  })
+
   test('is ended no more once an experiment has it, on whatever page it still stands', async () => {
     const [job, cluster] = [await create('exp'), await create('other')]
     await ask('POST', `/api/experiments/${job}/adopt`, { job_id: 41 })
