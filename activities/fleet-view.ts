@@ -37,7 +37,7 @@ export class FleetView {
     return [...this.#onClusters].filter(([, view]) => view.isWaiting).map(([name]) => name)
   }
 
-  /** A cluster that comes again counts its jobs from 1: what was known of the old ones is void. */
+  /** Of jobs on all other clusters nothing is known any more: one that comes again counts its jobs from 1. */
   forgetClustersBut(names: ReadonlySet<string>): void {
     for (const name of this.#onClusters.keys()) if (!names.has(name)) this.#onClusters.delete(name)
   }

@@ -1,6 +1,7 @@
 import { activityInfo, sleep } from '@temporalio/activity'
 import { SETTLE_MS } from '../core/action.ts'
 import { type Task, taskYaml } from '../core/build-task.ts'
+import type { Refusal } from '../core/experiment.ts'
 import { type Fence, fenced } from '../core/fence.ts'
 import type { SkyPilot } from '../skypilot/client.ts'
 import { SkyPilotError } from '../skypilot/errors.ts'
@@ -15,7 +16,8 @@ export type LaunchOutcome =
   | { kind: 'requested'; requestId: string; isFenced?: boolean }
   | { kind: 'found'; jobId: number }
   | { kind: 'refused'; reason: string; exceptionName: string | null }
-  | { kind: 'unsure'; reason: string; isForgotten: boolean }
+  /** `refusal`: SkyPilot calls it failed, and nobody could look whether the job came to the cluster before that. */
+  | { kind: 'unsure'; reason: string; isForgotten: boolean; refusal?: Refusal }
   | { kind: 'making' }
   | { kind: 'empty' }
 
@@ -147,10 +149,11 @@ async function unlessThere(
   if (name === undefined || clusterName === null) return refused
   const found = await find({ name, clusterName })
   if (found.kind === 'found') return found
+  const { reason, exceptionName } = refused
   // What could not be looked at may hold it.
-  return found.kind === 'empty' || BEFORE_THE_QUEUE.has(refused.exceptionName ?? '')
+  return found.kind === 'empty' || BEFORE_THE_QUEUE.has(exceptionName ?? '')
     ? refused
-    : { kind: 'unsure', reason: refused.reason, isForgotten: false }
+    : { kind: 'unsure', reason, isForgotten: false, refusal: { reason, exceptionName } }
 }
 
 /** SkyPilot says these before it has sent anything to the machines. */

@@ -86,7 +86,7 @@ export async function look(deps: Deps, view: FleetView, when: When): Promise<Sig
   let silent: SilentQueue[] | null = null
   if (clusters.seen) {
     const isComplete = isWhole(clusters)
-    if (isComplete) view.forgetClustersBut(new Set(clusters.seen.map(({ name }) => name)))
+    if (isComplete) view.forgetClustersBut(withMachines(clusters.seen))
     const seen = { clusters: clusters.seen, complete: isComplete, seenAtMs }
     facts.push(...view.clusters.take(seen, clusterOwner))
     const asked = await clusterJobs(deps, view, clusters.seen, seenAtMs)
@@ -101,6 +101,10 @@ export async function look(deps: Deps, view: FleetView, when: When): Promise<Sig
     silent,
   }
 }
+
+/** No job lives on a cluster that is stopped, and what is waited for there must not be missed when it is started again. */
+const withMachines = (clusters: readonly ClusterObservation[]): Set<string> =>
+  new Set(clusters.filter(({ status }) => status !== 'STOPPED').map(({ name }) => name))
 
 /** The experiment whose name a cluster has. The id of a server, at the end of SkyPilot's own, is none of an experiment. */
 const clusterOwner = (name: string): number | undefined =>

@@ -91,8 +91,9 @@ function stopping(cluster: Cluster, because: string, nowMs: number): Action | un
 /** While it runs, or rests between two jobs: the time after which it stops itself is kept as it is wanted. */
 function adjusting(state: Experiment, cluster: Cluster, nowMs: number): Action | undefined {
   const minutes = state.policy.autostopMinutes
-  if (nowMs < (cluster.autostopAgainAtMs ?? nowMs)) return undefined
-  if (cluster.status !== 'UP' || cluster.autostopAsked === minutes) return undefined
+  const { status, autostopAsked, autostopTrouble: trouble } = cluster
+  if (status !== 'UP' || nowMs < (trouble?.againAtMs ?? nowMs)) return undefined
+  if (!trouble && autostopAsked === minutes) return undefined
   if (liveAttempt(state)?.progress.phase === 'requested') return undefined
   const when = minutes === null ? 'never' : `after ${minutes} min without a job`
   return { kind: 'autostop', name: cluster.name, minutes, why: `the cluster shall stop itself ${when}` }

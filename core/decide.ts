@@ -151,6 +151,11 @@ function decideIntended(
     return decideCluster(state, nowMs) ?? wait('stopping: what was launched ends with its cluster')
   if (unwanted !== undefined)
     return { kind: 'look', why: `${unwanted}; making sure that nothing was started` }
+  if (progress.refusal)
+    return {
+      kind: 'look',
+      why: 'SkyPilot calls the launch failed; looking whether its job came to the cluster before that',
+    }
   if (progress.unsure && nowMs < progress.settledAtMs)
     return { kind: 'look', why: 'SkyPilot may still be working on a launch that it forgot; looking for it' }
   return (

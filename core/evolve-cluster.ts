@@ -228,15 +228,18 @@ function endWithCluster({ cluster }: Experiment, status: string, reason: string,
     : { outcome: 'failed', blame: 'infrastructure', status, exitCode: null, reason, atMs }
 }
 
-/** That it stops itself could not be asked for. It is asked for again after a while, and nothing else waits for that. */
+/**
+ * That it stops itself could not be asked for, or the answer was lost: whatever was asked for before may not hold any more.
+ * It is asked for again after a while, whatever is wanted then, and nothing else waits for that.
+ */
 export function autostopFailed(
   state: Experiment,
   cluster: Cluster,
   { reason, atMs }: Extract<Fact, { kind: 'actionFailed' }>,
 ): Experiment {
-  const again = { autostopRefusal: reason, autostopAgainAtMs: atMs + AUTOSTOP_AGAIN_MS }
-  const next = { ...state, cluster: { ...cluster, ...again } }
-  return cluster.autostopRefusal === reason
+  const autostopTrouble = { reason, againAtMs: atMs + AUTOSTOP_AGAIN_MS }
+  const next = { ...state, cluster: { ...cluster, autostopTrouble } }
+  return cluster.autostopTrouble?.reason === reason
     ? { ...next, revision: state.revision + 1 }
     : log(next, atMs, 'action-failed', `that the cluster stops itself could not be asked for: ${reason}`)
 }
@@ -246,7 +249,7 @@ export function autostopAsked(state: Experiment, fact: Extract<Fact, { kind: 'au
   const { name, minutes, refusal, atMs } = fact
   const { cluster } = state
   if (cluster?.name !== name) return state
-  const { autostopAgainAtMs: _again, ...asked } = cluster
+  const { autostopTrouble: _trouble, ...asked } = cluster
   const next = { ...calm(state), cluster: { ...asked, autostopAsked: minutes, autostopRefusal: refusal } }
   const when = minutes === null ? 'never' : `after ${minutes} min without a job`
   const text = `the cluster stops itself ${when}`

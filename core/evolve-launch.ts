@@ -9,6 +9,7 @@ import {
   type Intended,
   isOnCluster,
   liveAttempt,
+  type Refusal,
   type Verdict,
 } from './experiment.ts'
 import type { Fact, Submitted } from './facts.ts'
@@ -85,12 +86,13 @@ export function abortAsked(state: Experiment, fact: Extract<Fact, { kind: 'abort
 }
 
 /**
- * The answer to a launch was lost. Nothing may be launched before what is in flight had time to show itself; that
- * takes longest where SkyPilot has forgotten the request and may still be working on it.
+ * The answer to a launch was lost, or tells of a failure that came after the job may have. Nothing may be launched before
+ * what is in flight had time to show itself; that takes longest where SkyPilot has forgotten the request and may still be
+ * working on it.
  */
 export function launchUnsure(state: Experiment, fact: Extract<Fact, { kind: 'launchUnsure' }>): Experiment {
   if (!isBeforeJob(state.attempt)) return state
-  const { atMs, reason, isForgotten = false } = fact
+  const { atMs, reason, isForgotten = false, refusal } = fact
   const settledAtMs = isForgotten ? atMs + FORGOTTEN_SETTLE_MS : atMs
   const doubt: Intended = {
     ...doubtBefore(state, atMs),
@@ -99,6 +101,7 @@ export function launchUnsure(state: Experiment, fact: Extract<Fact, { kind: 'lau
     unsure: true,
     settledAtMs,
     ...(isForgotten ? { isForgotten } : {}),
+    ...(refusal ? { refusal } : {}),
   }
   const next = step(state, { atMs, kind: 'launch-unsure', text: reason }, doubt)
   // Trouble stays: it counts the failures, and with them grows the time until the next try.
@@ -109,16 +112,17 @@ export function launchRefused(state: Experiment, fact: Extract<Fact, { kind: 'la
   if (!isBeforeJob(state.attempt)) return state
   const { atMs, reason, exceptionName } = fact
   if (isExecRefused(state.attempt, exceptionName)) return notReady(state, reason, atMs)
-  const verdict: Verdict = {
-    outcome: 'never-started',
-    blame: blameOfRefusal(exceptionName),
-    status: 'REFUSED',
-    exitCode: null,
-    reason,
-    atMs,
-  }
-  return end(state, verdict, atMs)
+  return end(state, refused({ reason, exceptionName }, atMs), atMs)
 }
+
+const refused = ({ reason, exceptionName }: Refusal, atMs: number): Verdict => ({
+  outcome: 'never-started',
+  blame: blameOfRefusal(exceptionName),
+  status: 'REFUSED',
+  exitCode: null,
+  reason,
+  atMs,
+})
 
 /**
  * The cluster was not as ready as it looked when the job was sent, and took nothing: the same attempt is launched the
@@ -172,8 +176,11 @@ export function lookedEmpty(state: Experiment, atMs: number): Experiment {
   const { progress } = attempt
   const looksEmpty = progress.looksEmpty + 1
   const isSettled = atMs >= progress.settledAtMs
-  if (isSettled && looksEmpty >= LOOKS_EMPTY_MIN && whyUnwanted(state, attempt) !== undefined)
-    return end(state, neverStarted(atMs), atMs)
+  if (isSettled && looksEmpty >= LOOKS_EMPTY_MIN) {
+    if (whyUnwanted(state, attempt) !== undefined) return end(state, neverStarted(atMs), atMs)
+    // SkyPilot has said how it went, and would say the same again: what follows is for the policy of restarts.
+    if (progress.refusal) return end(state, refused(progress.refusal, atMs), atMs)
+  }
   const again = refresh(state, attempt, { ...progress, looksEmpty })
   return lookAgain(again, 'nothing found yet, looking once more', atMs, isSettled ? SETTLE_MS : LOOK_AGAIN_MS)
 }
@@ -184,8 +191,9 @@ const lookAgain = (state: Experiment, reason: string, atMs: number, afterMs: num
 })
 
 /**
- * While its cluster is being made the launch may be on its way. Where the cluster is to go it goes with it; and one that
- * is not wanted, and was aborted for certain, left a cluster half made that means nothing.
+ * While its cluster is being made the launch may be on its way, and for some time after one that failed its job may be
+ * there. Where the cluster is to go it goes with it; and one that is not wanted, and was aborted for certain, left a
+ * cluster half made that means nothing.
  */
 export function lookedMaking(state: Experiment, atMs: number): Experiment {
   const { attempt } = state
@@ -197,7 +205,9 @@ export function lookedMaking(state: Experiment, atMs: number): Experiment {
   if (atMs >= makingUntilMs || isGoing || isAborted) return lookedEmpty(state, atMs)
   const settledAtMs = Math.max(progress.settledAtMs, atMs + FORGOTTEN_SETTLE_MS)
   const waiting = { ...progress, looksEmpty: 0, unsure: true, settledAtMs, makingUntilMs }
-  const reason = 'its cluster is being made, maybe by a launch that SkyPilot forgot'
+  const reason = progress.refusal
+    ? 'SkyPilot calls the launch failed, and its cluster cannot be asked whether the job came to it before that'
+    : 'its cluster is being made, maybe by a launch that SkyPilot forgot'
   return lookAgain(refresh(state, attempt, waiting), reason, atMs, LOOK_AGAIN_MS)
 }
 

@@ -106,9 +106,12 @@ function failed(state: Experiment, fact: Failed): Experiment {
     : log(next, atMs, 'action-failed', `${action} failed: ${reason}`)
 }
 
-/** The failure is counted with those before it of the same action, and of the same job where it is about one. */
+/**
+ * The failure is counted with those before it of the same action; of a cancel, with those of the same job, or of any job on
+ * the same cluster, for they all go the same way to its machines.
+ */
 function troubleOf({ trouble }: Experiment, { action, errorKind: kind, reason, job, atMs }: Failed): Trouble {
-  const before = trouble?.action === action && isSameJob(trouble.job, job) ? trouble : null
+  const before = trouble?.action === action && isSameWay(trouble.job, job) ? trouble : null
   const failures = (before?.failures ?? 0) + 1
   const retryAtMs = atMs + Math.min(RETRY_BASE_MS * 2 ** (failures - 1), RETRY_MAX_MS)
   const sinceMs = before?.sinceMs ?? atMs
@@ -117,8 +120,8 @@ function troubleOf({ trouble }: Experiment, { action, errorKind: kind, reason, j
 
 const OF_CLUSTER: ReadonlySet<string> = new Set(['cluster', 'lookAtCluster', 'autostop'])
 
-const isSameJob = (one: Stray | undefined, other: Stray | undefined): boolean =>
-  one?.jobId === other?.jobId && one?.clusterName === other?.clusterName
+const isSameWay = (one: Stray | undefined, other: Stray | undefined): boolean =>
+  one?.clusterName === other?.clusterName && (one?.clusterName != null || one?.jobId === other?.jobId)
 
 /** Postgres has everything up to here: forget what was kept for it. */
 function projected(state: Experiment, revision: number, lastSeq: number): Experiment {

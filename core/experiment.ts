@@ -64,18 +64,26 @@ export interface Intended {
   makingUntilMs?: number
   /** SkyPilot forgot the launch: it may be worked on all the same. */
   isForgotten?: boolean
+  /** SkyPilot calls the launch failed, and nobody could look whether its job came to the cluster all the same. */
+  refusal?: Refusal
   /** When SkyPilot was asked to abort the request, if it was. */
   abortAskedAtMs?: number
   /** The cluster that looks up would not take the job: it is launched the long way. */
   isExecRefused?: true
 }
 
+/** How SkyPilot says that it launched nothing. */
+export interface Refusal {
+  reason: string
+  exceptionName: string | null
+}
+
 /**
- * May SkyPilot be working on a launch of it that nobody can follow? One whose answer was lost only waits for its turn
- * to be launched, as before: it is looked for then.
+ * May SkyPilot be working on a launch of it that nobody can follow, or have launched it and called it failed? One whose
+ * answer was lost only waits for its turn to be launched, as before: it is looked for then.
  */
-export const isInDoubt = ({ isForgotten, makingUntilMs }: Intended): boolean =>
-  isForgotten === true || makingUntilMs !== undefined
+export const isInDoubt = ({ isForgotten, makingUntilMs, refusal }: Intended): boolean =>
+  isForgotten === true || makingUntilMs !== undefined || refusal !== undefined
 
 export interface Requested {
   phase: 'requested'
@@ -140,8 +148,8 @@ export interface Cluster {
   autostopAsked: number | null
   /** Why SkyPilot will not have it stop itself as asked; null where it does. */
   autostopRefusal: string | null
-  /** When it is asked for again, after asking failed. */
-  autostopAgainAtMs?: number
+  /** Asking for it failed last, so nobody knows what holds; and when it is asked for again. */
+  autostopTrouble?: { reason: string; againAtMs: number }
   seenAtMs: number
   /** It was certainly there at this time: a look that began before proves nothing against it. */
   existsSinceMs: number

@@ -67,9 +67,9 @@ export function wakeAtMs(state: Experiment, action: Action, nowMs: number): numb
   const times = [
     action.kind === 'wait' ? action.untilMs : null,
     state.hold ? null : nextLimitMs(state),
-    state.hold || action.kind !== 'wait' ? null : nextStrayMs(state),
+    state.hold ? null : nextStrayMs(state),
     transientOf(state)?.deadlineMs ?? null,
-    state.hold ? null : (state.cluster?.autostopAgainAtMs ?? null),
+    state.hold ? null : (state.cluster?.autostopTrouble?.againAtMs ?? null),
     // What is past already has its turn when the action's own time comes.
   ]
     .filter((time) => time !== null)
@@ -78,7 +78,13 @@ export function wakeAtMs(state: Experiment, action: Action, nowMs: number): numb
 }
 
 function evidenceOf(state: Experiment): string[] {
-  const lines = [...ofHandling(state), ...ofJob(state), ...ofCluster(state), ...ofOthers(state)]
+  const lines = [
+    ...ofHandling(state),
+    ...ofLaunch(state),
+    ...ofJob(state),
+    ...ofCluster(state),
+    ...ofOthers(state),
+  ]
   return lines.map((line) => line.slice(0, EVIDENCE_CHARS_MAX))
 }
 
@@ -92,6 +98,9 @@ function ofHandling({ hold, trouble }: Experiment): string[] {
     : [...lines, `${trouble.action} failed ${trouble.failures} times: ${trouble.reason}`]
 }
 
+const ofLaunch = ({ attempt }: Experiment): string[] =>
+  attempt?.progress.phase === 'intended' && attempt.progress.refusal ? [attempt.progress.refusal.reason] : []
+
 function ofJob({ attempt }: Experiment): string[] {
   const progress = attempt?.progress
   if (progress?.phase !== 'active' && progress?.phase !== 'ended') return []
@@ -103,11 +112,12 @@ function ofJob({ attempt }: Experiment): string[] {
 
 function ofCluster({ cluster }: Experiment): string[] {
   if (!cluster) return []
-  const { name, status, reason, refused, autostopRefusal } = cluster
+  const { name, status, reason, refused, autostopRefusal, autostopTrouble } = cluster
   const lines = [
     `cluster ${name}: ${status ?? 'not seen yet'}${aside(reason)}`,
     refused ? `SkyPilot refuses to ${refused.verb} it: ${refused.reason}` : null,
     autostopRefusal === null ? null : `it does not stop itself when idle: ${autostopRefusal}`,
+    autostopTrouble ? `when it stops itself could not be set: ${autostopTrouble.reason}` : null,
   ]
   return lines.filter((line) => line !== null)
 }

@@ -1,5 +1,5 @@
 import type { AttemptIdentity } from './build-task.ts'
-import type { ClusterVerb, Stray } from './experiment.ts'
+import type { ClusterVerb, Refusal, Stray } from './experiment.ts'
 
 /** What SkyPilot's queue shows of one job, of the managed queue or of a cluster's. */
 export interface Observation {
@@ -41,8 +41,11 @@ export type Fact =
   | { kind: 'launchIntended'; atMs: number }
   /** `isFenced`: whether its job asks at the fence; absent where an earlier launch was found, of which only the id is known. */
   | { kind: 'launchRequested'; requestId: string; isFenced?: boolean; submitted?: Submitted; atMs: number }
-  /** `isForgotten`: SkyPilot does not know the request any more, and may work on it all the same. */
-  | { kind: 'launchUnsure'; reason: string; isForgotten?: boolean; atMs: number }
+  /**
+   * `isForgotten`: SkyPilot does not know the request any more, and may work on it all the same. `refusal`: it calls the
+   * launch failed, and may have brought the job to the cluster before.
+   */
+  | { kind: 'launchUnsure'; reason: string; isForgotten?: boolean; refusal?: Refusal; atMs: number }
   /**
    * SkyPilot was asked to abort the launch. What had come of it by then is found by looking. `isForgotten`: it knew of no
    * such request under way, which may be worked on all the same.

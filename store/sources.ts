@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { queueSourceOf } from '../core/sight.ts'
+import { queueSourceOf, SKYPILOT } from '../core/sight.ts'
 import { timeMs, timeMsOrNull } from './columns.ts'
 import { many, maybeOne, type Queryable } from './query.ts'
 
@@ -22,19 +22,24 @@ export const listSources = (db: Queryable): Promise<SourceRow[]> =>
 /** The queue of a cluster that does not answer, or not in full. */
 export interface SilentQueue {
   clusterName: string
-  /** When it last told all; null: not while it was asked. */
+  /** When it last told all; null: not while it was asked, as it was not before its job was there. */
   wholeAtMs: number | null
   error: string
 }
 
-/** Notes which queues of clusters do not answer at a look; those that are not among them answer again. */
+/**
+ * Notes which queues of clusters do not answer at a look; those that are not among them answer again. One that was not
+ * noted before and did not tell all to this look-out did so at the last good look, or has its first job since.
+ */
 export const noteSilentQueues = (db: Queryable, silent: readonly SilentQueue[], atMs: number) =>
   db.query(
     `with given as (select * from jsonb_to_recordset($1::jsonb) as row (name text, "wholeAtMs" float8, error text)),
      answering as (delete from source where starts_with(name, $3) and tried_at <= $2 and name not in (select name from given))
      insert into source (name, tried_at, ok_at, error)
      select name, $2, coalesce(to_timestamp("wholeAtMs" / 1000.0),
-       (select max(seen_at) from attempt where $3 || cluster_name = name), $2), error from given
+       greatest((select ok_at from source where name = $4),
+         (select max(created_at) from attempt where $3 || cluster_name = given.name and phase = 'active')), $2), error
+     from given
      on conflict (name) do update set tried_at = excluded.tried_at, error = excluded.error
      where source.tried_at <= excluded.tried_at`,
     [
@@ -43,6 +48,7 @@ export const noteSilentQueues = (db: Queryable, silent: readonly SilentQueue[], 
       ),
       new Date(atMs),
       queueSourceOf(''),
+      SKYPILOT,
     ],
   )
 

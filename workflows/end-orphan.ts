@@ -74,5 +74,5 @@ async function tried<T>(work: () => Promise<T>): Promise<Outcome<T>> {
 
 const tell = (name: string, asked: Outcome<unknown>): void =>
   wf.setCurrentDetails(
-    `Ends ${name}, which belongs to no experiment.${'refusal' in asked ? `\n\nIt is asked again, for SkyPilot said: ${asked.refusal}` : ''}`,
+    `Ends ${name}, which belongs to no experiment.${'refusal' in asked ? `\n\nIt is tried again, for this failed: ${asked.refusal}` : ''}`,
   )

@@ -244,7 +244,7 @@ function learned(outcome: LaunchOutcome): Fact[] {
     case 'refused':
       return [{ kind: 'launchRefused', reason: outcome.reason, exceptionName: outcome.exceptionName, atMs }]
     case 'unsure':
-      return [{ kind: 'launchUnsure', reason: outcome.reason, isForgotten: outcome.isForgotten, atMs }]
+      return [{ ...outcome, kind: 'launchUnsure', atMs }]
     case 'making':
       return [{ kind: 'lookedMaking', atMs }]
     case 'empty':

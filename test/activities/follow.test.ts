@@ -39,7 +39,13 @@ test('one that left nothing was refused, and so was one that SkyPilot refused be
 })
 
 test('one whose cluster cannot be looked at after the way broke may have launched', async () => {
-  const unsure = { kind: 'unsure', reason: 'the way broke', isForgotten: false }
+  const reason = 'the way broke'
+  const unsure = {
+    kind: 'unsure',
+    reason,
+    isForgotten: false,
+    refusal: { reason, exceptionName: 'CommandError' },
+  }
   expect(await followed(onCluster, { kind: 'making', byRequest: false })).toEqual(unsure)
   expect(await followed(onCluster, { kind: 'requested', requestId: 'other' })).toEqual(unsure)
 })

@@ -139,6 +139,17 @@ test.each([
   },
 )
 
+test('what was waited for on a cluster that was stopped is not missed when it is started again', async () => {
+  const view = new FleetView()
+  view.on('exp-2').track({ jobId: 1, jobName: 'exp-2.1.1', experimentId: 2 })
+  const at = (is: string) => () => Promise.resolve({ clusters: [{ ...cluster, status: is }], unreadable: 0 })
+  await lookAt({ queue, status: at('STOPPED') }, view)
+  expect((await lookAt({ queue, status: at('INIT') }, view)).silent).toEqual([])
+  // What an experiment still shows as live is waited for again.
+  view.audit([{ jobId: 1, jobName: 'exp-2.1.1', experimentId: 2, clusterName: 'exp-2', status: 'RUNNING' }])
+  expect((await lookAt({ queue, status: at('INIT') }, view)).silent).toHaveLength(1)
+})
+
 test('of a pipeline one thing is told, look after look, and not the end of its first task', async () => {
   const tasks = [
     { ...job, taskId: 0, status: 'SUCCEEDED', endAtMs: 2 },

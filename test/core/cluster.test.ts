@@ -1,11 +1,5 @@
 import { expect, test } from 'vitest'
-import {
-  AUTOSTOP_AGAIN_MS,
-  BROKEN_MS,
-  CLUSTER_LOOK_MS,
-  CLUSTER_REPEAT_MS,
-  isOutdated,
-} from '../../core/action.ts'
+import { BROKEN_MS, CLUSTER_LOOK_MS, CLUSTER_REPEAT_MS, isOutdated } from '../../core/action.ts'
 import { decide } from '../../core/decide.ts'
 import type { Experiment } from '../../core/experiment.ts'
 import { explain, wakeAtMs } from '../../core/explain.ts'
@@ -18,9 +12,9 @@ import {
   found,
   fresh,
   intended,
-  launched,
   onCluster,
   policyWith,
+  refusedAt,
   requested,
   seen,
   T,
@@ -139,16 +133,6 @@ test('when the job cannot be cancelled, the cluster is stopped under it', () => 
     kind: 'cluster',
     verb: 'stop',
   })
-})
-
-test('the time after which it stops itself is kept as it is wanted, and refused only once', () => {
-  const up = after(launched('cluster'), clusterSeen('UP'))
-  expect(decide(up, T)).toMatchObject({ kind: 'autostop', minutes: 30 })
-  const refused = after(up, { kind: 'autostopAsked', name: 'exp-1', minutes: 30, refusal: 'cannot', atMs: T })
-  expect(decide(refused, T).kind).toBe('wait')
-  expect(explain(refused, T).evidence).toContain('it does not stop itself when idle: cannot')
-  const never = after(launched('cluster', policyWith({ autostopMinutes: null })), clusterSeen('UP'))
-  expect(decide(never, T).kind).toBe('wait')
 })
 
 test('a look while a request for the cluster is under way proves nothing, and is taken again', () => {
@@ -293,9 +277,6 @@ test('a cluster that comes back under the name that the experiment had is its ow
   expect(decide(back, T + 50)).toMatchObject({ kind: 'cluster', verb: 'down', name: 'exp-1' })
 })
 
-const refusedAt = (exceptionName: string, atMs = T) =>
-  ({ kind: 'launchRefused', reason: 'no', exceptionName, atMs }) as const
-
 test('a job that an idle cluster does not take is launched the long way once, whatever the cluster has become', () => {
   const sent = after(want(over, 'RUNNING'), intended)
   expect(decide(want(over, 'RUNNING'), T)).toMatchObject({ kind: 'launch', how: 'exec' })
@@ -349,44 +330,21 @@ test('a job on a cluster that broke under it is told to be out of sight after a 
   })
 })
 
-test('that it stops itself is asked for again when SkyPilot forgot it, and after it was made anew', () => {
-  const kept = after(over, clusterSeen('UP', { seenAtMs: T + 50, autostopMinutes: 30 }))
-  expect(decide(kept, T + 60).kind).toBe('wait')
-  const forgotten = after(kept, clusterSeen('UP', { seenAtMs: T + 70, autostopMinutes: null }))
-  expect(decide(forgotten, T + 80)).toMatchObject({ kind: 'autostop', minutes: 30 })
-  const away = after(want(kept, 'RUNNING'), intended, requested, refusedAt('ClusterNotUpError', T + 90))
-  expect(away.cluster).toMatchObject({ autostopAsked: null, autostopRefusal: null })
-})
-
-test('that it stops itself and could not be asked for is told and asked for again; nothing else waits for it', () => {
-  const kept = after(over, clusterSeen('UP', { seenAtMs: T + 40, autostopMinutes: 30 }))
-  const forgotten = after(kept, clusterSeen('UP', { seenAtMs: T + 50, autostopMinutes: null }))
-  const failedAt = (atMs: number): Fact => ({
+test('a cluster that lets no cancel through is stopped, whichever of its jobs the cancels were for', () => {
+  const second = { jobName: 'exp-1.1.1', clusterName: 'exp-1', scheduleState: null, seenAtMs: T + 2 }
+  const two = want(after(onCluster(), seen(9, 'RUNNING', second)), 'STOPPED', T + 3)
+  const failedAt = (jobId: number, atMs: number): Fact => ({
     kind: 'actionFailed',
-    action: 'autostop',
-    errorKind: 'SkyPilot.rejected',
-    reason: 'the machine does not answer',
+    action: 'cancel',
+    errorKind: 'SkyPilot.timeout',
+    reason: 'no answer',
+    job: { jobId, jobName: 'exp-1.1.1', clusterName: 'exp-1' },
     atMs,
   })
-  const failed = after(forgotten, failedAt(T + 60))
-  expect(failed.trouble).toBeNull()
-  const waiting = decide(failed, T + 61)
-  expect(waiting.kind).toBe('wait')
-  expect(explain(failed, T + 61).evidence.join()).toContain('the machine does not answer')
-  const againAtMs = T + 60 + AUTOSTOP_AGAIN_MS
-  expect(wakeAtMs(failed, waiting, T + 61)).toBe(againAtMs)
-  expect(decide(failed, againAtMs).kind).toBe('autostop')
-  const logged = after(failed, failedAt(againAtMs)).events.filter(({ kind }) => kind === 'action-failed')
-  expect(logged).toHaveLength(1)
-  const set = after(failed, {
-    kind: 'autostopAsked',
-    name: 'exp-1',
-    minutes: 30,
-    refusal: null,
-    atMs: T + 70,
-  })
-  expect(set.cluster).toMatchObject({ autostopAsked: 30, autostopRefusal: null })
-  expect(decide(want(failed, 'STOPPED'), T + 61)).toMatchObject({ kind: 'cluster', verb: 'stop' })
+  const once = after(two, failedAt(9, T + 60_000))
+  expect(decide(once, T + 60_001)).toMatchObject({ kind: 'cancel', job: { jobId: 7 } })
+  const twice = after(once, failedAt(7, T + 120_000))
+  expect(decide(twice, T + 180_000)).toMatchObject({ kind: 'cluster', verb: 'stop' })
 })
 
 test('a start that is not wanted any more is left at once, and what it does is not forgotten', () => {

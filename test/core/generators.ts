@@ -30,6 +30,10 @@ const clusterStatus = fc.constantFrom('INIT', 'UP', 'STOPPED', 'AUTOSTOPPING', '
 const jobName = fc.constantFrom('exp-1.1.1', 'exp-1.1.1', 'exp-1.1.2', 'exp-1.2.1', 'exp-7.1.1')
 const where = fc.constantFrom(null, null, 'exp-1', 'other-9')
 const job = fc.record({ jobId, jobName, clusterName: where })
+const refusal = fc.record({
+  reason: fc.constant('the disk is full'),
+  exceptionName: fc.constantFrom('CommandError', 'RuntimeError'),
+})
 
 export const anyWish: fc.Arbitrary<Wish> = fc.oneof(
   {
@@ -86,12 +90,16 @@ export const anyFact: fc.Arbitrary<Fact> = fc.oneof<Array<fc.Arbitrary<Fact>>>(
   anyForeign,
   fc.record({ kind: fc.constant('launchIntended'), atMs }),
   fc.record({ kind: fc.constant('launchRequested'), requestId: fc.constant('r'), atMs }),
-  fc.record({
-    kind: fc.constant('launchUnsure'),
-    reason: fc.constant('lost'),
-    isForgotten: fc.boolean(),
-    atMs,
-  }),
+  fc.record(
+    {
+      kind: fc.constant('launchUnsure'),
+      reason: fc.constant('lost'),
+      isForgotten: fc.boolean(),
+      refusal,
+      atMs,
+    },
+    { requiredKeys: ['kind', 'reason', 'isForgotten', 'atMs'] },
+  ),
   fc.record({
     kind: fc.constant('launchRefused'),
     reason: fc.constant('no'),
@@ -183,6 +191,7 @@ const anyProgress: fc.Arbitrary<Progress> = fc.oneof<Array<fc.Arbitrary<Progress
       unsure: fc.boolean(),
       settledAtMs: fc.constantFrom(T, T + 30_000),
       makingUntilMs: fc.constantFrom(T, T + 900_000),
+      refusal,
     },
     { requiredKeys: ['phase', 'looksEmpty', 'unsure', 'settledAtMs'] },
   ),

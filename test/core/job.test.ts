@@ -230,6 +230,21 @@ test('a cancel of a second job that fails holds up nothing else', () => {
   expect(decide(failed, T + 5_000)).toMatchObject({ kind: 'follow' })
 })
 
+test('a second job is asked for again also while a launch is followed', () => {
+  const other = seen(9, 'RUNNING', { jobName: 'exp-1.1.9' })
+  const two = after(want(fresh(), 'RUNNING'), intended, requested, other)
+  const askedOnce = after(two, {
+    kind: 'cancelAsked',
+    job: stray(9, 'exp-1.1.9'),
+    isOver: false,
+    atMs: T + 5_000,
+  })
+  const following = decide(askedOnce, T + 6_000)
+  expect(following).toMatchObject({ kind: 'follow' })
+  expect(wakeAtMs(askedOnce, following, T + 6_000)).toBe(T + 5_000 + CANCEL_REPEAT_MS)
+  expect(decide(askedOnce, T + 5_000 + CANCEL_REPEAT_MS)).toMatchObject({ kind: 'cancel', job: { jobId: 9 } })
+})
+
 test('a cancel that fails is counted for the job that was to end, and for no other', () => {
   const two = want(after(launched(), seen(7, 'RUNNING'), seen(9, 'RUNNING')), 'STOPPED')
   const failed = after(two, {

@@ -143,6 +143,18 @@ export const ACTIVITY_MUTANTS: readonly Mutant[] = [
     'found.kind !== null ||',
     'one whose cluster cannot be looked at after the way broke may have launched',
   ),
+  mutantsOf('activities/launch.ts', 'test/activities/follow.test.ts')(
+    'a launch that failed may have launched',
+    'isForgotten: false, refusal: { reason, exceptionName }',
+    'isForgotten: false',
+    'one whose cluster cannot be looked at after the way broke may have launched',
+  ),
+  mutantsOf('activities/look.ts', 'test/activities/look-halves.test.ts')(
+    'no time is told that nobody knows',
+    `status !== 'STOPPED').map`,
+    `status !== '').map`,
+    'what was waited for on a cluster that was stopped is not missed when it is started again',
+  ),
   making(
     'a launch that failed may have launched',
     'isUnfinished(foundNow) && isNew &&',

@@ -279,6 +279,36 @@ export const BELIEF_MUTANTS: readonly Mutant[] = [
     `? ENDINGS[status] : ['PENDING', 'STARTING', 'RUNNING'].includes(status) ? undefined : ENDINGS['FAILED']`,
     'row 26: a healthy job is left alone, and one with an unknown status too',
   ),
+  decision(
+    'a launch that failed may have launched',
+    'if (progress.refusal)',
+    'if (false)',
+    'is looked for, says what SkyPilot says, and is not launched again',
+  ),
+  launches(
+    'a launch that failed may have launched',
+    'if (progress.refusal) return end(',
+    'if (false) return end(',
+    'comes to an end with what SkyPilot said: lookedMaking, look after look',
+  ),
+  mutantsOf('core/decide-cluster.ts', 'test/core/autostop.test.ts')(
+    'no machine is left that cannot stop itself',
+    'if (!trouble && autostopAsked',
+    'if (autostopAsked',
+    'a failure to set its autostop says nothing of the cloud, and hides nothing that SkyPilot does to it later',
+  ),
+  mutantsOf('core/evolve.ts', 'test/core/cluster.test.ts')(
+    'no machine is left that cannot stop itself',
+    'one?.clusterName != null ||',
+    '',
+    'a cluster that lets no cancel through is stopped, whichever of its jobs the cancels were for',
+  ),
+  mutantsOf('core/explain.ts', 'test/core/job.test.ts')(
+    'no launch beside a second job',
+    'state.hold ? null : nextStrayMs(state)',
+    'null',
+    'a second job is asked for again also while a launch is followed',
+  ),
   jobs(
     'the fence',
     'fencedOff(verdict) : verdict',

@@ -17,6 +17,24 @@ export const TABLE_MUTANTS: readonly Mutant[] = [
     '',
     'what ended stays ended when an old look comes late',
   ),
+  mutantsOf('store/sources.ts', 'test/store/store.test.ts', 'stack')(
+    'no time is told that nobody knows',
+    `and phase = 'active'`,
+    '',
+    'a cluster that this look-out never heard is silent since the last good look, or since its job was made',
+  ),
+  mutantsOf('store/migrations/0004_numbers.sql', 'test/store/store.test.ts', 'stack')(
+    'a number is given once',
+    'floor(random() * 900000)::integer',
+    '0',
+    'a new desk counts from a number of its own, and one that has experiments counts on',
+  ),
+  mutantsOf('store/migrations/0004_numbers.sql', 'test/store/store.test.ts', 'stack')(
+    'a number is given once',
+    'where not exists (select from experiment)',
+    '',
+    'a new desk counts from a number of its own, and one that has experiments counts on',
+  ),
   lease(
     'the fence',
     'where lease.holder = excluded.holder',

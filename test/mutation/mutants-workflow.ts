@@ -155,8 +155,8 @@ export const WORKFLOW_MUTANTS: readonly Mutant[] = [
   ),
   perform(
     'a forgotten launch has time to show itself',
-    'isForgotten: outcome.isForgotten',
-    'isForgotten: false',
+    "{ ...outcome, kind: 'launchUnsure'",
+    "{ ...outcome, isForgotten: false, kind: 'launchUnsure'",
     'that SkyPilot forgot may be worked on: it is looked for, for long, and not sent again',
   ),
   perform(

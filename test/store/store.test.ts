@@ -253,6 +253,29 @@ test('clusters that do not answer are noted since they last did, until they do',
   expect(await listSources(db)).toMatchObject([{ name: 'skypilot' }])
 })
 
+test('a cluster that this look-out never heard is silent since the last good look, or since its job was made', async () => {
+  const { id } = (await reserve('silent'))!
+  const attemptAt = (run: number, createdAtMs: number, phase: string) =>
+    db.query(
+      `insert into attempt (experiment_id, run, attempt, job_name, cluster_name, phase, status, command, spec_revision,
+         recoveries, created_at, seen_at, revision) values ($1, $2, 1, $3, 'exp-1', $4, 'RUNNING', '', 1, 0, $5, $6, 1)`,
+      [id, run, `silent-${id}.${run}.1`, phase, new Date(createdAtMs), new Date(T - 36_000_000)],
+    )
+  const sinceMs = async () => {
+    await noteSilentQueues(db, [{ clusterName: 'exp-1', wholeAtMs: null, error: 'no' }], T)
+    const found = (await listSources(db)).find(({ name }) => name === 'queue:exp-1')
+    await noteSilentQueues(db, [], T)
+    return found?.okAtMs
+  }
+  await attemptAt(1, T - 72_000_000, 'ended')
+  expect(await sinceMs()).toBe(T)
+  await attemptAt(2, T - 36_000_000, 'active')
+  await touchSource(db, { name: 'skypilot', ok: true, error: null, atMs: T - 10_000 })
+  expect(await sinceMs()).toBe(T - 10_000)
+  await attemptAt(3, T - 2_000, 'active')
+  expect(await sinceMs()).toBe(T - 2_000)
+})
+
 test('a failed look keeps the time of the last good one, and an old look changes nothing', async () => {
   await touchSource(db, { name: 'skypilot', ok: true, error: null, atMs: T })
   await touchSource(db, { name: 'skypilot', ok: false, error: 'away', atMs: T + 5_000 })

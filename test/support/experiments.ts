@@ -91,6 +91,12 @@ export const clusterSeen = (status: string, over: Partial<ClusterObservation> = 
 
 export const intended: Fact = { kind: 'launchIntended', atMs: T }
 export const requested: Fact = { kind: 'launchRequested', requestId: 'r', atMs: T }
+export const refusedAt = (exceptionName: string, atMs = T): Fact => ({
+  kind: 'launchRefused',
+  reason: 'no',
+  exceptionName,
+  atMs,
+})
 export const found = (jobId = 7, atMs = T): Fact => ({ kind: 'jobFound', jobId, atMs })
 
 /** RUNNING is wanted, and job 7 of the first attempt exists. */
