@@ -22,6 +22,12 @@ export const LOOK_AGAIN_MS = 10_000
  */
 export const MAKING_MAX_MS = 15 * 60_000
 
+/** So fresh must a look be that shows nothing, for machines to be stopped unseen. */
+export const UNSEEN_MS = 10_000
+
+/** Between two looks at a cluster that can be neither asked nor stopped. */
+export const UNSEEN_LOOK_MS = 5 * 60_000
+
 /** A cluster that stays in the making for longer, although nothing is launched on it, is broken. */
 export const BROKEN_MS = 15 * 60_000
 

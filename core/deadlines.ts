@@ -50,9 +50,10 @@ function ofProgress(attempt: Attempt, isUnwanted: boolean): Transient | undefine
   switch (progress.phase) {
     case 'intended':
       // Waiting for a turn is no fault, however long it takes; its place in the queue is shown.
-      return isInDoubt(progress) || (progress.unsure && isUnwanted)
-        ? timed('launch', progress.settledAtMs, 15, 'SkyDeck keeps looking for what came of it')
-        : undefined
+      if (!isInDoubt(progress) && !(progress.unsure && isUnwanted)) return undefined
+      return progress.refusal && progress.makingUntilMs !== undefined
+        ? timed('launch', progress.makingUntilMs, 15, 'terminate it, or look at its machines yourself')
+        : timed('launch', progress.settledAtMs, 15, 'SkyDeck keeps looking for what came of it')
     case 'requested':
       return timed(
         'launch request',

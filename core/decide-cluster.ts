@@ -40,6 +40,12 @@ const clearing = (cluster: Cluster, nowMs: number): Action | undefined =>
     ? looking(cluster, nowMs, cluster.seenAtMs, 'is anything left of it?')
     : stopping(cluster, 'the run is over', nowMs)
 
+/** A cluster that can neither be asked for its jobs nor is at rest. Where it cannot be stopped there is nothing to be done. */
+export function clearUnseen({ cluster }: Experiment, nowMs: number): Action | undefined {
+  const because = 'SkyPilot calls the launch failed, and nobody can see whether its job runs all the same'
+  return cluster && cluster.refused?.verb !== 'stop' ? stopping(cluster, because, nowMs) : undefined
+}
+
 /** It was made for jobs of ours, and those are managed ones now. An adopted cluster may have others' jobs: it is kept. */
 export const isAside = (state: Experiment, { isAdopted }: Cluster): boolean =>
   state.desired.state === 'RUNNING' &&

@@ -1,9 +1,16 @@
-import { type Action, CANCEL_REPEAT_MS, LOOK_AGAIN_MS, wait } from './action.ts'
-import { decideCluster, endOnStoppedCluster, isReadyForExec, mustStartFirst } from './decide-cluster.ts'
+import { type Action, CANCEL_REPEAT_MS, LOOK_AGAIN_MS, UNSEEN_MS, wait } from './action.ts'
+import {
+  clearUnseen,
+  decideCluster,
+  endOnStoppedCluster,
+  isReadyForExec,
+  mustStartFirst,
+} from './decide-cluster.ts'
 import {
   type Active,
   type Attempt,
   type Experiment,
+  type Intended,
   isOnCluster,
   liveAttempt,
   NEVER,
@@ -143,10 +150,12 @@ function decideLive(state: Experiment, attempt: Attempt, nowMs: number): Action 
 function decideIntended(
   state: Experiment,
   attempt: Attempt,
-  progress: Extract<Attempt['progress'], { phase: 'intended' }>,
+  progress: Intended,
   unwanted: string | undefined,
   nowMs: number,
 ): Action {
+  const clearing = endUnseen(state, progress, nowMs)
+  if (clearing) return clearing
   if (unwanted !== undefined && isOnCluster(attempt) && isOutOfSight(state))
     return decideCluster(state, nowMs) ?? wait('stopping: what was launched ends with its cluster')
   if (unwanted !== undefined)
@@ -161,6 +170,17 @@ function decideIntended(
   return (
     whileSecondJob(state) ?? submission(state, isOnCluster(attempt), 'waiting for its turn to be launched')
   )
+}
+
+/**
+ * SkyPilot calls the launch failed, and its job may run all the same where nobody can see it. Nothing may be launched beside
+ * that, so after a while, or when another is wanted, the machines are stopped, and with them whatever runs there.
+ */
+function endUnseen(state: Experiment, { unseenAtMs }: Intended, nowMs: number): Action | undefined {
+  const isUnseen = unseenAtMs !== undefined && nowMs - unseenAtMs < UNSEEN_MS
+  return isUnseen && !state.deleted && state.desired.state === 'RUNNING'
+    ? clearUnseen(state, nowMs)
+    : undefined
 }
 
 const submission = (state: Experiment, onCluster: boolean, why: string): Action => ({

@@ -12,6 +12,7 @@ import {
 } from './experiment.ts'
 import type { ClusterObservation, Fact } from './facts.ts'
 import { isAside } from './decide-cluster.ts'
+import { refusedBy } from './job-status.ts'
 import { calm, end, log } from './progress.ts'
 import { recipeOf } from './recipe.ts'
 
@@ -214,7 +215,14 @@ function gone(state: Experiment, { name, asked }: Cluster, atMs: number): Experi
 }
 
 /** How a job ends whose machines went: by our own doing where we asked for that, else by somebody else's. */
-function endWithCluster({ cluster }: Experiment, status: string, reason: string, atMs: number): Verdict {
+function endWithCluster(
+  { cluster, attempt }: Experiment,
+  status: string,
+  reason: string,
+  atMs: number,
+): Verdict {
+  const progress = attempt?.progress
+  if (progress?.phase === 'intended' && progress.refusal) return refusedBy(progress.refusal, atMs)
   const isOurs = cluster?.asked != null && cluster.asked.verb !== 'start'
   return isOurs
     ? {

@@ -1,6 +1,14 @@
-import { FORGOTTEN_SETTLE_MS, LOOK_AGAIN_MS, LOOKS_EMPTY_MIN, MAKING_MAX_MS, SETTLE_MS } from './action.ts'
+import {
+  FORGOTTEN_SETTLE_MS,
+  LOOK_AGAIN_MS,
+  LOOKS_EMPTY_MIN,
+  MAKING_MAX_MS,
+  SETTLE_MS,
+  UNSEEN_LOOK_MS,
+} from './action.ts'
 import { jobName } from './build-task.ts'
 import { whyUnwanted } from './decide.ts'
+import { clearUnseen } from './decide-cluster.ts'
 import { foundOnCluster, intendCluster } from './evolve-cluster.ts'
 import {
   type Attempt,
@@ -9,11 +17,10 @@ import {
   type Intended,
   isOnCluster,
   liveAttempt,
-  type Refusal,
   type Verdict,
 } from './experiment.ts'
 import type { Fact, Submitted } from './facts.ts'
-import { blameOfRefusal } from './job-status.ts'
+import { refusedBy } from './job-status.ts'
 import { unseen } from './job-view.ts'
 import { calm, end, log, refresh, replaceAttempt, step } from './progress.ts'
 import { submittedOf } from './submitted.ts'
@@ -112,17 +119,8 @@ export function launchRefused(state: Experiment, fact: Extract<Fact, { kind: 'la
   if (!isBeforeJob(state.attempt)) return state
   const { atMs, reason, exceptionName } = fact
   if (isExecRefused(state.attempt, exceptionName)) return notReady(state, reason, atMs)
-  return end(state, refused({ reason, exceptionName }, atMs), atMs)
+  return end(state, refusedBy({ reason, exceptionName }, atMs), atMs)
 }
-
-const refused = ({ reason, exceptionName }: Refusal, atMs: number): Verdict => ({
-  outcome: 'never-started',
-  blame: blameOfRefusal(exceptionName),
-  status: 'REFUSED',
-  exitCode: null,
-  reason,
-  atMs,
-})
 
 /**
  * The cluster was not as ready as it looked when the job was sent, and took nothing: the same attempt is launched the
@@ -155,10 +153,11 @@ function notReady(state: Experiment, reason: string, atMs: number): Experiment {
 function doubtBefore(
   { attempt }: Experiment,
   atMs: number,
-): Omit<Intended, 'phase' | 'looksEmpty' | 'settledAtMs'> {
+): Omit<Intended, 'phase' | 'looksEmpty' | 'emptyAtMs' | 'settledAtMs'> {
   if (attempt?.progress.phase !== 'intended') return { unsure: false }
   const {
     looksEmpty: _looks,
+    emptyAtMs: _empty,
     settledAtMs: _settled,
     phase: _phase,
     makingUntilMs,
@@ -173,15 +172,17 @@ const isBeforeJob = (attempt: Attempt | null): boolean =>
 export function lookedEmpty(state: Experiment, atMs: number): Experiment {
   const { attempt } = state
   if (attempt?.progress.phase !== 'intended') return state
-  const { progress } = attempt
-  const looksEmpty = progress.looksEmpty + 1
+  const { unseenAtMs: _unseen, emptyAtMs, ...progress } = attempt.progress
+  // A wish that came meanwhile has it looked for once more at once, which is no second look.
+  const isApart = emptyAtMs === undefined || atMs - emptyAtMs >= SETTLE_MS
+  const looksEmpty = progress.looksEmpty + (isApart ? 1 : 0)
   const isSettled = atMs >= progress.settledAtMs
   if (isSettled && looksEmpty >= LOOKS_EMPTY_MIN) {
     if (whyUnwanted(state, attempt) !== undefined) return end(state, neverStarted(atMs), atMs)
     // SkyPilot has said how it went, and would say the same again: what follows is for the policy of restarts.
-    if (progress.refusal) return end(state, refused(progress.refusal, atMs), atMs)
+    if (progress.refusal) return end(state, refusedBy(progress.refusal, atMs), atMs)
   }
-  const again = refresh(state, attempt, { ...progress, looksEmpty })
+  const again = refresh(state, attempt, { ...progress, looksEmpty, emptyAtMs: isApart ? atMs : emptyAtMs })
   return lookAgain(again, 'nothing found yet, looking once more', atMs, isSettled ? SETTLE_MS : LOOK_AGAIN_MS)
 }
 
@@ -191,9 +192,9 @@ const lookAgain = (state: Experiment, reason: string, atMs: number, afterMs: num
 })
 
 /**
- * While its cluster is being made the launch may be on its way, and for some time after one that failed its job may be
- * there. Where the cluster is to go it goes with it; and one that is not wanted, and was aborted for certain, left a
- * cluster half made that means nothing.
+ * While its cluster is being made the launch may be on its way; after one that failed its job may be there, for as long as
+ * the cluster can neither be asked nor is at rest. Where the cluster is to go it goes with it; and one that is not wanted,
+ * and was aborted for certain, left a cluster half made that means nothing.
  */
 export function lookedMaking(state: Experiment, atMs: number): Experiment {
   const { attempt } = state
@@ -201,14 +202,24 @@ export function lookedMaking(state: Experiment, atMs: number): Experiment {
   const { progress } = attempt
   const makingUntilMs = progress.makingUntilMs ?? atMs + MAKING_MAX_MS
   const isGoing = state.deleted || state.desired.state !== 'RUNNING'
-  const isAborted = whyUnwanted(state, attempt) !== undefined && !progress.isForgotten
-  if (atMs >= makingUntilMs || isGoing || isAborted) return lookedEmpty(state, atMs)
+  const isUnwanted = whyUnwanted(state, attempt) !== undefined
+  const isEnough = atMs >= makingUntilMs || (isUnwanted && !progress.isForgotten)
+  if (isGoing || (isEnough && !progress.refusal)) return lookedEmpty(state, atMs)
   const settledAtMs = Math.max(progress.settledAtMs, atMs + FORGOTTEN_SETTLE_MS)
   const waiting = { ...progress, looksEmpty: 0, unsure: true, settledAtMs, makingUntilMs }
   const reason = progress.refusal
     ? 'SkyPilot calls the launch failed, and its cluster cannot be asked whether the job came to it before that'
     : 'its cluster is being made, maybe by a launch that SkyPilot forgot'
-  return lookAgain(refresh(state, attempt, waiting), reason, atMs, LOOK_AGAIN_MS)
+  return isEnough
+    ? lookedUnseen(refresh(state, attempt, { ...waiting, unseenAtMs: atMs }), reason, atMs)
+    : lookAgain(refresh(state, attempt, waiting), reason, atMs, LOOK_AGAIN_MS)
+}
+
+/** Machines that may run what nobody can see are stopped at once, while that is true; where they cannot be, it is waited. */
+function lookedUnseen(state: Experiment, reason: string, atMs: number): Experiment {
+  if (clearUnseen(state, atMs)) return calm(state)
+  const isRefused = state.cluster?.refused?.verb === 'stop'
+  return lookAgain(state, reason, atMs, isRefused ? UNSEEN_LOOK_MS : LOOK_AGAIN_MS)
 }
 
 const neverStarted = (atMs: number): Verdict => ({

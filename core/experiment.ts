@@ -58,6 +58,8 @@ export type Progress = Intended | Requested | Active | Ended
 export interface Intended {
   phase: 'intended'
   looksEmpty: number
+  /** When the last of them was. */
+  emptyAtMs?: number
   unsure: boolean
   settledAtMs: number
   /** Until when a cluster in the making counts as a sign of our launch; absent where none was seen. */
@@ -66,6 +68,8 @@ export interface Intended {
   isForgotten?: boolean
   /** SkyPilot calls the launch failed, and nobody could look whether its job came to the cluster all the same. */
   refusal?: Refusal
+  /** When a look showed once more that nobody can, and long enough after the first for something to be done about it. */
+  unseenAtMs?: number
   /** When SkyPilot was asked to abort the request, if it was. */
   abortAskedAtMs?: number
   /** The cluster that looks up would not take the job: it is launched the long way. */

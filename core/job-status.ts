@@ -1,4 +1,4 @@
-import type { Blame, Outcome, Verdict } from './experiment.ts'
+import type { Blame, Outcome, Refusal, Verdict } from './experiment.ts'
 
 interface Ending {
   outcome: Outcome
@@ -33,6 +33,16 @@ const CAPACITY: ReadonlySet<string> = new Set([
 /** Whose fault a refused launch is, by the name of SkyPilot's exception. */
 export const blameOfRefusal = (exceptionName: string | null): Blame =>
   exceptionName !== null && CAPACITY.has(exceptionName) ? 'infrastructure' : 'code'
+
+/** The end of a launch that SkyPilot refused, or calls failed. */
+export const refusedBy = ({ reason, exceptionName }: Refusal, atMs: number): Verdict => ({
+  outcome: 'never-started',
+  blame: blameOfRefusal(exceptionName),
+  status: 'REFUSED',
+  exitCode: null,
+  reason,
+  atMs,
+})
 
 export const endingOf = (status: string): Ending | undefined =>
   Object.hasOwn(ENDINGS, status) ? ENDINGS[status] : undefined

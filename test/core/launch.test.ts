@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import {
   type Action,
   FORGOTTEN_SETTLE_MS,
@@ -8,7 +8,6 @@ import {
 } from '../../core/action.ts'
 import { decide } from '../../core/decide.ts'
 import type { Experiment } from '../../core/experiment.ts'
-import { explain } from '../../core/explain.ts'
 import type { Fact } from '../../core/facts.ts'
 import { submittedOf } from '../../core/submitted.ts'
 import {
@@ -102,59 +101,6 @@ test('row 47: what is not wanted any more does not wait for the cluster in the m
   expect(decide(gone, T + SETTLE_MS)).toMatchObject({ kind: 'cluster', verb: 'down' })
 })
 
-describe('a launch that SkyPilot calls failed, where its cluster cannot be asked for the job', () => {
-  const refusal = { reason: 'the disk is full', exceptionName: 'CommandError' }
-  const failedAt = (atMs: number): Fact => ({ kind: 'launchUnsure', reason: refusal.reason, refusal, atMs })
-  const failed = after(want(fresh('cluster'), 'RUNNING'), intended, requested, failedAt(T))
-
-  test('is looked for, says what SkyPilot says, and is not launched again', () => {
-    expect(decide(failed, T)).toMatchObject({ kind: 'look' })
-    const waiting = after(failed, { kind: 'lookedMaking', atMs: T })
-    expect(decide(waiting, T)).toMatchObject({ kind: 'wait', untilMs: T + LOOK_AGAIN_MS })
-    expect(explain(waiting, T)).toMatchObject({
-      headline: 'launch-unsure',
-      why: expect.stringContaining('SkyPilot calls the launch failed') as string,
-      evidence: expect.arrayContaining(['the disk is full']) as string[],
-    })
-    expect(decide(waiting, T + LOOK_AGAIN_MS)).toMatchObject({ kind: 'look' })
-  })
-
-  test('has launched when the job is found', () => {
-    expect(after(failed, found(7)).attempt?.progress).toMatchObject({ phase: 'active', jobId: 7 })
-  })
-
-  test.each(['lookedMaking', 'lookedEmpty'] as const)(
-    'comes to an end with what SkyPilot said: %s, look after look',
-    (kind) => {
-      let state = failed
-      let nowMs = T
-      const done: string[] = []
-      while (state.attempt?.progress.phase === 'intended' && nowMs < T + 2 * MAKING_MAX_MS) {
-        const action = decide(state, nowMs)
-        done.push(action.kind)
-        if (action.kind === 'look') state = after(state, { kind, atMs: nowMs })
-        nowMs = action.kind === 'wait' ? (action.untilMs ?? Infinity) : nowMs
-      }
-      expect(new Set(done)).toEqual(new Set(['look', 'wait']))
-      expect(state.attempt?.progress).toMatchObject({
-        phase: 'ended',
-        verdict: { status: 'REFUSED', blame: 'infrastructure', reason: 'the disk is full' },
-      })
-      expect(decide(state, nowMs)).not.toMatchObject({ kind: 'launch' })
-    },
-  )
-
-  test('is followed by another only as the policy says', () => {
-    const policy = policyWith({}, { when: 'on-failure', maxRestarts: 1 })
-    const again = { ...failed, policy }
-    const over = after(again, { kind: 'lookedEmpty', atMs: T + 1 }, { kind: 'lookedEmpty', atMs: T + 2 })
-    expect(decide(over, T + 3)).toMatchObject({
-      kind: 'wait',
-      why: expect.stringContaining('restart 1') as string,
-    })
-  })
-})
-
 test('row 15: an abort without effect is asked for again, with a pause between', () => {
   const aborted = after(want(asked, 'STOPPED'), { kind: 'abortAsked', atMs: T })
   expect(decide(aborted, T)).toMatchObject({ kind: 'look' })
@@ -201,6 +147,16 @@ test('row 10: an unwanted launch counts as never made only after two looks with 
     phase: 'ended',
     verdict: { outcome: 'never-started', status: 'NEVER_STARTED' },
   })
+})
+
+test('row 16: a look that a new wish brought about right after another is no second look', () => {
+  const once = after(stopped, { kind: 'lookedEmpty', atMs: T })
+  const toggled = want(want(once, 'RUNNING', T + 100), 'STOPPED', T + 200)
+  expect(decide(toggled, T + 200)).toMatchObject({ kind: 'look' })
+  const soon = after(toggled, { kind: 'lookedEmpty', atMs: T + 300 })
+  expect(soon.attempt?.progress.phase).toBe('intended')
+  const late = after(soon, { kind: 'lookedEmpty', atMs: T + SETTLE_MS })
+  expect(late.attempt?.progress.phase).toBe('ended')
 })
 
 test('row 11: a job that a look finds is taken up, and cancelled when it is not wanted', () => {

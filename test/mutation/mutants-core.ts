@@ -6,6 +6,7 @@ const secondJobs = mutantsOf('core/evolve-stray.ts', 'test/core/job.test.ts')
 const jobsAlone = mutantsOf('core/evolve-job.ts', alone)
 const decision = mutantsOf('core/decide.ts', 'test/core/launch.test.ts')
 const launches = mutantsOf('core/evolve-launch.ts', 'test/core/launch.test.ts')
+const FAILED = 'test/core/failed-launch.test.ts'
 const clusters = mutantsOf('core/evolve-cluster.ts', 'test/core/cluster.test.ts')
 const clustersAlone = mutantsOf('core/evolve-cluster.ts', alone)
 
@@ -279,17 +280,35 @@ export const BELIEF_MUTANTS: readonly Mutant[] = [
     `? ENDINGS[status] : ['PENDING', 'STARTING', 'RUNNING'].includes(status) ? undefined : ENDINGS['FAILED']`,
     'row 26: a healthy job is left alone, and one with an unknown status too',
   ),
-  decision(
+  launches(
+    'a second look when unsure',
+    'emptyAtMs === undefined ||',
+    'true ||',
+    'row 16: a look that a new wish brought about right after another is no second look',
+  ),
+  mutantsOf('core/decide.ts', FAILED)(
     'a launch that failed may have launched',
     'if (progress.refusal)',
     'if (false)',
-    'is looked for, says what SkyPilot says, and is not launched again',
+    'where nobody can look for long its machines are stopped, and only then it is over; it is never launched again',
   ),
-  launches(
+  mutantsOf('core/evolve-launch.ts', FAILED)(
     'a launch that failed may have launched',
     'if (progress.refusal) return end(',
     'if (false) return end(',
-    'comes to an end with what SkyPilot said: lookedMaking, look after look',
+    'where two looks show that nothing came of it, it ends with what SkyPilot said',
+  ),
+  mutantsOf('core/evolve-launch.ts', FAILED)(
+    'a launch that failed may have launched',
+    '(isEnough && !progress.refusal)',
+    'isEnough',
+    'a newer run does not begin beside it: what nobody can see is stopped first',
+  ),
+  mutantsOf('core/decide.ts', FAILED)(
+    'a launch that failed may have launched',
+    'nowMs - unseenAtMs < UNSEEN_MS',
+    'true',
+    'machines are stopped unseen only right after a look that showed nothing',
   ),
   mutantsOf('core/decide-cluster.ts', 'test/core/autostop.test.ts')(
     'no machine is left that cannot stop itself',

@@ -1,7 +1,7 @@
 import { SETTLE_MS } from '../../core/action.ts'
 import { endingOf } from '../../core/job-status.ts'
 import type { ClusterObservation } from '../../core/facts.ts'
-import type { ClusterVerb, Stray } from '../../core/experiment.ts'
+import type { ClusterVerb, Refusal, Stray } from '../../core/experiment.ts'
 import { type Context, note, SkyError } from './context.ts'
 import type { Steps } from './engine.ts'
 import type { RequestKind, SkyPilot } from './skypilot.ts'
@@ -12,7 +12,7 @@ export type LaunchOutcome =
   | { kind: 'requested'; requestId: string }
   | { kind: 'found'; jobId: number }
   | { kind: 'refused'; reason: string; exceptionName: string | null }
-  | { kind: 'unsure'; reason: string; isForgotten: boolean }
+  | { kind: 'unsure'; reason: string; isForgotten: boolean; refusal?: Refusal }
   | { kind: 'making' }
   | { kind: 'empty' }
 
@@ -135,12 +135,27 @@ export class Activities {
     return { kind: 'requested', requestId }
   }
 
-  *follow(requestId: string): Steps<LaunchOutcome> {
+  *follow(requestId: string, name: string, clusterName: string | null): Steps<LaunchOutcome> {
     for (;;) {
       const outcome = yield* this.#askOnce(requestId)
+      if (outcome?.kind === 'refused' && clusterName !== null && this.#context.protections.failureDoubted)
+        return yield* this.#unlessThere(outcome, name, clusterName)
       if (outcome) return outcome
       yield FOLLOW_EVERY_MS
     }
+  }
+
+  *#unlessThere(
+    refused: Extract<LaunchOutcome, { kind: 'refused' }>,
+    name: string,
+    clusterName: string,
+  ): Steps<LaunchOutcome> {
+    const found = yield* this.find(name, clusterName)
+    if (found.kind === 'found') return found
+    const { reason, exceptionName } = refused
+    return found.kind === 'empty' || exceptionName !== 'CommandError'
+      ? refused
+      : { kind: 'unsure', reason, isForgotten: false, refusal: { reason, exceptionName } }
   }
 
   *#askOnce(requestId: string): Steps<LaunchOutcome | undefined> {

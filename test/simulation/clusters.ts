@@ -32,6 +32,8 @@ export class Clusters {
     const { random, faults } = this.#context
     const isRefused = random.chance(faults.launchRefused)
     const slow = random.chance(faults.slowLaunch) ? random.int(20_000, 240_000) : random.int(5_000, 20_000)
+    const breaks = random.chance(faults.launchBreaks)
+    const comes = !breaks || random.chance(0.5)
     this.#locked(request, clusterName, () => {
       const existing = this.byName.get(clusterName)
       const isUp = existing?.status === 'UP' && existing.isRuntimeReady
@@ -44,7 +46,13 @@ export class Clusters {
             else this.#up(clusterName)
           },
         ],
-        [random.int(1_000, 3_000), () => this.#submit(request, clusterName, jobName)],
+        [
+          random.int(1_000, 3_000),
+          () => {
+            if (comes) this.#submit(request, clusterName, jobName)
+            if (breaks) this.#break(clusterName)
+          },
+        ],
       ]
       return stages
     })
@@ -215,6 +223,14 @@ export class Clusters {
     const job = this.#lives.begin({ jobId: jobs.length + 1, name, clusterName, isForeign: false })
     jobs.push(job)
     request.jobId = job.jobId
+  }
+
+  /** Jobs that are there go on, and nobody can see them. */
+  #break(name: string): never {
+    const cluster = this.#existing(name)
+    cluster.isRuntimeReady = false
+    this.#set(cluster, 'INIT')
+    throw new SkyError('rejected', 'the way to the machines broke', 'CommandError')
   }
 
   #stopNow(cluster: SimCluster): void {

@@ -31,6 +31,8 @@ export interface Faults {
   projectionAgain: number
   factsAgain: number
   jobFails: number
+  /** That the way to the machines breaks while a job is brought to them: it may be there, and its launch is called failed. */
+  launchBreaks: number
   /** That a job which succeeded is told to have failed before it is cleaned up. */
   lateVerdict: number
 }
@@ -64,6 +66,7 @@ const FULL: Readonly<Faults> = {
   factsAgain: 0.2,
   jobFails: 0.5,
   lateVerdict: 0.3,
+  launchBreaks: 0.3,
 }
 
 /** Each seed has faults of its own: some of them, each more or less strong. All at once hide one another. */
@@ -96,6 +99,8 @@ export interface Protections {
   settleAfterForgotten: boolean
   /** A cluster in the making counts as a sign of a launch that SkyPilot forgot. */
   waitForMaking: boolean
+  /** Before a failed launch is believed its job is looked for. */
+  failureDoubted: boolean
   messagesDrained: boolean
   stateCarriedWhole: boolean
   verdictKept: boolean
@@ -111,6 +116,7 @@ export const ALL_PROTECTIONS: Readonly<Protections> = {
   revisionGuard: true,
   settleAfterForgotten: true,
   waitForMaking: true,
+  failureDoubted: true,
   messagesDrained: true,
   stateCarriedWhole: true,
   verdictKept: true,

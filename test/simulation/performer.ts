@@ -77,7 +77,7 @@ export class Performer {
         return this.#learned(yield* this.#activities.launch(order, attempt))
       }
       case 'follow':
-        return this.#learned(yield* this.#activities.follow(action.requestId))
+        return this.#learned(yield* this.#activities.follow(action.requestId, jobName, clusterName))
       case 'abort':
         return [
           { kind: 'abortAsked', isForgotten: !(yield* this.#activities.abort(action.requestId)), atMs: 0 },
@@ -126,7 +126,7 @@ export class Performer {
       case 'refused':
         return [{ kind: 'launchRefused', reason: outcome.reason, exceptionName: outcome.exceptionName, atMs }]
       case 'unsure':
-        return [{ kind: 'launchUnsure', reason: outcome.reason, isForgotten: outcome.isForgotten, atMs }]
+        return [{ ...outcome, kind: 'launchUnsure', atMs }]
       case 'making':
         return [{ kind: 'lookedMaking', atMs }]
       case 'empty': {

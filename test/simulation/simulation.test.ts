@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { healed } from './faults.ts'
 import { repeating } from './repeat.ts'
 import { type Plan, type Report, World } from './world.ts'
 
@@ -42,6 +43,16 @@ test('row 53: two hundred experiments at once go through one SkyPilot that has r
   expect(report.violations, tell(report, crowd)).toEqual([])
   expect(report.jobs).toBeGreaterThan(200)
 }, 120_000)
+
+test('a launch that is called failed after its job came brings no second one beside it for more than the abort of a launch does', () => {
+  const overlapMs = (failureDoubted: boolean): number =>
+    Array.from({ length: 25 }, (_, index) => {
+      const faults = { ...healed(), launchBreaks: 0.5, jobFails: 0.3 }
+      const calm = plan(index + 1, { wishMeanMs: 10 * MINUTE_MS, faults, protections: { failureDoubted } })
+      return new World(calm).run().overlaps.reduce((sum, ms) => sum + ms, 0)
+    }).reduce((sum, ms) => sum + ms, 0)
+  expect(overlapMs(true) * 5).toBeLessThan(overlapMs(false))
+}, 60_000)
 
 test('the same seed gives the same trace, event for event', () => {
   const one = new World(plan(42)).run()

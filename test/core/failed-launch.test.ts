@@ -1,0 +1,152 @@
+import { describe, expect, test } from 'vitest'
+import { LOOK_AGAIN_MS, MAKING_MAX_MS, SETTLE_MS, UNSEEN_LOOK_MS, UNSEEN_MS } from '../../core/action.ts'
+import { decide } from '../../core/decide.ts'
+import type { Experiment } from '../../core/experiment.ts'
+import { explain } from '../../core/explain.ts'
+import type { Fact } from '../../core/facts.ts'
+import {
+  after,
+  clusterSeen,
+  found,
+  intended,
+  onCluster,
+  policyWith,
+  requested,
+  seen,
+  T,
+  want,
+} from '../support/experiments.ts'
+
+// A launch that SkyPilot calls failed, where its cluster cannot be asked whether the job came to it before that.
+
+const refusal = { reason: 'the disk is full', exceptionName: 'CommandError' }
+const failing: Fact = { kind: 'launchUnsure', reason: refusal.reason, refusal, atMs: T }
+const empty = (atMs: number): Fact => ({ kind: 'lookedEmpty', atMs })
+const making = (atMs: number): Fact => ({ kind: 'lookedMaking', atMs })
+
+/** The second run on a cluster that was up for the first. */
+const before = after(onCluster(), seen(7, 'SUCCEEDED', { clusterName: 'exp-1', seenAtMs: T + 5 }))
+const failed = after(
+  want(before, 'RUNNING'),
+  intended,
+  requested,
+  clusterSeen('INIT', { seenAtMs: T + 6 }),
+  failing,
+)
+
+test('it is looked for, and says what SkyPilot says', () => {
+  expect(decide(failed, T)).toMatchObject({ kind: 'look' })
+  const waiting = after(failed, making(T))
+  expect(decide(waiting, T)).toMatchObject({ kind: 'wait', untilMs: T + LOOK_AGAIN_MS })
+  expect(explain(waiting, T)).toMatchObject({
+    headline: 'launch-unsure',
+    why: expect.stringContaining('SkyPilot calls the launch failed') as string,
+    evidence: expect.arrayContaining(['the disk is full']) as string[],
+  })
+  expect(decide(waiting, T + LOOK_AGAIN_MS)).toMatchObject({ kind: 'look' })
+})
+
+test('it has launched when the job is found', () => {
+  expect(after(failed, found(7)).attempt?.progress).toMatchObject({ phase: 'active', jobId: 7 })
+})
+
+/** Goes on until the attempt is over, with what each look and each stop of the cluster brings. */
+function played(start: Experiment, looks: (state: Experiment) => Fact['kind'], stops: boolean) {
+  let state = start
+  let nowMs = T
+  const done: string[] = []
+  while (state.attempt?.progress.phase === 'intended' && nowMs < T + 4 * MAKING_MAX_MS) {
+    const action = decide(state, nowMs)
+    if (done.at(-1) !== action.kind) done.push(action.kind)
+    if (action.kind === 'look')
+      state = after(state, looks(state) === 'lookedEmpty' ? empty(nowMs) : making(nowMs))
+    if (action.kind === 'cluster' && action.verb === 'stop') {
+      const { name, verb } = action
+      state = stops
+        ? after(
+            state,
+            { kind: 'clusterAsked', verb, name, atMs: nowMs },
+            clusterSeen('STOPPED', { seenAtMs: nowMs + 1 }),
+          )
+        : after(state, { kind: 'clusterRefused', verb, name, reason: 'not supported', atMs: nowMs })
+    }
+    nowMs = action.kind === 'wait' ? (action.untilMs ?? Infinity) : nowMs + 1
+  }
+  return { state, nowMs, done }
+}
+
+const REFUSED = {
+  phase: 'ended',
+  verdict: { status: 'REFUSED', blame: 'infrastructure', reason: 'the disk is full' },
+}
+
+test('where two looks show that nothing came of it, it ends with what SkyPilot said', () => {
+  const { state, done } = played(failed, () => 'lookedEmpty', true)
+  expect(state.attempt?.progress).toMatchObject(REFUSED)
+  expect(done).not.toContain('launch')
+  expect(done).not.toContain('cluster')
+})
+
+test('where nobody can look for long its machines are stopped, and only then it is over; it is never launched again', () => {
+  const unseen = (state: Experiment) => (state.cluster?.status === 'STOPPED' ? 'lookedEmpty' : 'lookedMaking')
+  const { state, nowMs, done } = played(failed, unseen, true)
+  expect(state.attempt?.progress).toMatchObject(REFUSED)
+  expect(nowMs).toBeGreaterThanOrEqual(T + MAKING_MAX_MS)
+  expect(done).toContain('cluster')
+  expect(done).not.toContain('launch')
+  expect(decide(state, nowMs).kind).not.toBe('launch')
+})
+
+test('where its machines cannot be stopped it stays open, is looked at seldom, and is told as overdue', () => {
+  const { state, nowMs, done } = played(failed, () => 'lookedMaking', false)
+  expect(state.attempt?.progress.phase).toBe('intended')
+  expect(done).not.toContain('launch')
+  expect(explain(state, nowMs)).toMatchObject({ headline: 'overdue' })
+  const late = T + 4 * MAKING_MAX_MS
+  expect(decide(after(state, making(late)), late)).toMatchObject({
+    kind: 'wait',
+    untilMs: late + UNSEEN_LOOK_MS,
+  })
+})
+
+test('machines are stopped unseen only right after a look that showed nothing', () => {
+  const waiting = after(failed, making(T), making(T + MAKING_MAX_MS))
+  expect(decide(waiting, T + MAKING_MAX_MS)).toMatchObject({ kind: 'cluster', verb: 'stop' })
+  expect(decide(waiting, T + MAKING_MAX_MS + UNSEEN_MS)).toMatchObject({ kind: 'look' })
+  const back = after(waiting, empty(T + MAKING_MAX_MS + 1))
+  expect(decide(back, T + MAKING_MAX_MS + 5_000).kind).not.toBe('cluster')
+})
+
+describe('what is wanted next', () => {
+  test('is followed by another only as the policy says', () => {
+    const again = { ...failed, policy: policyWith({}, { when: 'on-failure', maxRestarts: 1 }) }
+    const over = after(again, empty(T), empty(T + SETTLE_MS))
+    expect(decide(over, T + SETTLE_MS)).toMatchObject({
+      kind: 'wait',
+      why: expect.stringContaining('restart 1') as string,
+    })
+  })
+
+  test('a newer run does not begin beside it: what nobody can see is stopped first', () => {
+    const newer = after(want(want(failed, 'STOPPED'), 'RUNNING'), making(T + 10))
+    expect(newer.attempt?.progress.phase).toBe('intended')
+    expect(decide(newer, T + 11)).toMatchObject({ kind: 'cluster', verb: 'stop' })
+  })
+
+  test('STOPPED does not wait for it, and stops the machines', () => {
+    const stopped = after(want(failed, 'STOPPED'), making(T), making(T + 10_000))
+    expect(stopped.attempt?.progress.phase).toBe('ended')
+    expect(decide(stopped, T + 10_001)).toMatchObject({ kind: 'cluster', verb: 'stop' })
+  })
+
+  test('taken down by the way it ends with what SkyPilot said', () => {
+    const gone = (seenAtMs: number): Fact => ({ kind: 'clusterAbsent', name: 'exp-1', seenAtMs })
+    const half = { ...failed, cluster: failed.cluster && { ...failed.cluster, everUp: false } }
+    const late = T + MAKING_MAX_MS
+    const clearing = after(half, making(T), making(late))
+    expect(decide(clearing, late)).toMatchObject({ kind: 'cluster', verb: 'down' })
+    const asked: Fact = { kind: 'clusterAsked', verb: 'down', name: 'exp-1', atMs: late + 1 }
+    const over = after(clearing, asked, gone(late + 6_000), gone(late + 12_000))
+    expect(over).toMatchObject({ cluster: null, attempt: { progress: REFUSED } })
+  })
+})
