@@ -43,6 +43,13 @@ export interface LaunchRequest {
   clusterName: string | null
 }
 
+export interface LaunchLook {
+  name: string
+  clusterName: string | null
+  /** SkyPilot calls it failed. */
+  isFailed?: boolean
+}
+
 export interface AttemptKey {
   experimentId: number
   run: number
@@ -124,8 +131,8 @@ export function createLaunches({ skypilot, find, gate, fenceOf, askForLook }: La
       }),
 
     /** Looks for a launch that may have happened. Only asks. */
-    lookForLaunch: (launch: { name: string; clusterName: string | null }): Promise<LaunchOutcome> =>
-      withSkyPilot(() => find(launch)),
+    lookForLaunch: ({ isFailed = false, ...launch }: LaunchLook): Promise<LaunchOutcome> =>
+      withSkyPilot(() => (isFailed ? findIfSeen(find, launch) : find(launch))),
 
     /**
      * Cancels a request. Whatever it has started by then is found by looking. False: SkyPilot knows of no such request
@@ -147,13 +154,27 @@ async function unlessThere(
   refused: Extract<LaunchOutcome, { kind: 'refused' }>,
 ): Promise<LaunchOutcome> {
   if (name === undefined || clusterName === null) return refused
-  const found = await find({ name, clusterName })
+  const found = await findIfSeen(find, { name, clusterName })
   if (found.kind === 'found') return found
   const { reason, exceptionName } = refused
   // What could not be looked at may hold it.
   return found.kind === 'empty' || BEFORE_THE_QUEUE.has(exceptionName ?? '')
     ? refused
     : { kind: 'unsure', reason, isForgotten: false, refusal: { reason, exceptionName } }
+}
+
+/** That SkyPilot answers and cannot look at the cluster means that nobody can see it, as while it is in the making. */
+async function findIfSeen(
+  find: FindLaunch,
+  launch: { name: string; clusterName: string | null },
+): Promise<Found> {
+  try {
+    return await find(launch)
+  } catch (error) {
+    if (error instanceof SkyPilotError && error.kind === 'rejected')
+      return { kind: 'making', byRequest: false }
+    throw error
+  }
 }
 
 /** SkyPilot says these before it has sent anything to the machines. */

@@ -72,6 +72,8 @@ const OF_CLUSTER: ReadonlySet<Action['kind']> = new Set(['cluster', 'lookAtClust
 export function isOutdated(action: Step, now: Action): boolean {
   if (isUninterruptible(action)) return false
   if (action.kind === 'cluster' && action.isAside) return !OF_CLUSTER.has(now.kind)
+  // A look is short, and what it shows is needed; before there is a job only a second one can be cancelled.
+  if (action.kind === 'look' && now.kind === 'cancel') return false
   if (action.kind === 'launch' && now.kind === 'launch') return action.priority !== now.priority
   if (action.kind === 'cluster' && now.kind === 'cluster') return action.verb !== now.verb
   return action.kind !== now.kind

@@ -40,10 +40,16 @@ const clearing = (cluster: Cluster, nowMs: number): Action | undefined =>
     ? looking(cluster, nowMs, cluster.seenAtMs, 'is anything left of it?')
     : stopping(cluster, 'the run is over', nowMs)
 
-/** A cluster that can neither be asked for its jobs nor is at rest. Where it cannot be stopped there is nothing to be done. */
-export function clearUnseen({ cluster }: Experiment, nowMs: number): Action | undefined {
+/**
+ * A cluster that can neither be asked for its jobs nor is at rest. Where it cannot be stopped there is nothing to be done,
+ * and an adopted one may have others' jobs, so that only a person can say that it shall be.
+ */
+export function clearUnseen({ cluster, deleted, desired }: Experiment, nowMs: number): Action | undefined {
+  if (!cluster) return undefined
   const because = 'SkyPilot calls the launch failed, and nobody can see whether its job runs all the same'
-  return cluster && cluster.refused?.verb !== 'stop' ? stopping(cluster, because, nowMs) : undefined
+  if (deleted || desired.state === 'TERMINATED') return goingDown(cluster, because, nowMs)
+  const isKept = cluster.refused?.verb === 'stop' || (cluster.isAdopted && desired.state === 'RUNNING')
+  return isKept ? undefined : stopping(cluster, because, nowMs)
 }
 
 /** It was made for jobs of ours, and those are managed ones now. An adopted cluster may have others' jobs: it is kept. */

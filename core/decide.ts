@@ -178,9 +178,7 @@ function decideIntended(
  */
 function endUnseen(state: Experiment, { unseenAtMs }: Intended, nowMs: number): Action | undefined {
   const isUnseen = unseenAtMs !== undefined && nowMs - unseenAtMs < UNSEEN_MS
-  return isUnseen && !state.deleted && state.desired.state === 'RUNNING'
-    ? clearUnseen(state, nowMs)
-    : undefined
+  return isUnseen ? clearUnseen(state, nowMs) : undefined
 }
 
 const submission = (state: Experiment, onCluster: boolean, why: string): Action => ({

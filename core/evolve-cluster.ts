@@ -44,7 +44,7 @@ export function intendCluster(state: Experiment, atMs: number): Experiment {
   return {
     ...state,
     cluster: {
-      ...cluster,
+      ...(isUp ? cluster : withoutAutostopTrouble(cluster)),
       status: isUp ? cluster.status : null,
       recipe: recipeOf(state.spec),
       autostopAsked: isUp ? cluster.autostopAsked : null,
@@ -53,6 +53,12 @@ export function intendCluster(state: Experiment, atMs: number): Experiment {
       refused: null,
     },
   }
+}
+
+/** Whatever was asked of machines that are at rest, or are made anew, is asked anew of the next. */
+export function withoutAutostopTrouble(cluster: Cluster): Cluster {
+  const { autostopTrouble: _trouble, ...kept } = cluster
+  return kept
 }
 
 /** A job on the cluster proves that it is there, and was up. */
@@ -122,7 +128,7 @@ export function clusterSeen(state: Experiment, seen: ClusterObservation): Experi
   if (cluster.name !== seen.name || seen.seenAtMs < cluster.seenAtMs) return state
   const isSameStatus = cluster.status === seen.status
   const next: Cluster = {
-    ...cluster,
+    ...(seen.status === 'STOPPED' ? withoutAutostopTrouble(cluster) : cluster),
     status: seen.status,
     statusSinceMs: isSameStatus ? cluster.statusSinceMs : seen.seenAtMs,
     reason: seen.reason,
@@ -257,8 +263,8 @@ export function autostopAsked(state: Experiment, fact: Extract<Fact, { kind: 'au
   const { name, minutes, refusal, atMs } = fact
   const { cluster } = state
   if (cluster?.name !== name) return state
-  const { autostopTrouble: _trouble, ...asked } = cluster
-  const next = { ...calm(state), cluster: { ...asked, autostopAsked: minutes, autostopRefusal: refusal } }
+  const asked = { autostopAsked: minutes, autostopRefusal: refusal }
+  const next = { ...calm(state), cluster: { ...withoutAutostopTrouble(cluster), ...asked } }
   const when = minutes === null ? 'never' : `after ${minutes} min without a job`
   const text = `the cluster stops itself ${when}`
   return log(next, atMs, 'autostop', refusal === null ? text : `SkyPilot refuses that ${text}: ${refusal}`)

@@ -9,7 +9,7 @@ import {
 import { jobName } from './build-task.ts'
 import { whyUnwanted } from './decide.ts'
 import { clearUnseen } from './decide-cluster.ts'
-import { foundOnCluster, intendCluster } from './evolve-cluster.ts'
+import { foundOnCluster, intendCluster, withoutAutostopTrouble } from './evolve-cluster.ts'
 import {
   type Attempt,
   clusterNameOf,
@@ -138,7 +138,7 @@ function notReady(state: Experiment, reason: string, atMs: number): Experiment {
   const { cluster } = state
   // Once it is made anew it is to be told anew when it shall stop itself.
   const unknown = { status: null, statusSinceMs: atMs, autostopAsked: null, autostopRefusal: null }
-  const next = { ...state, cluster: cluster && { ...cluster, ...unknown } }
+  const next = { ...state, cluster: cluster && { ...withoutAutostopTrouble(cluster), ...unknown } }
   return step(
     next,
     { atMs, kind: 'cluster-not-ready', text: `the cluster was not ready: ${reason}` },
@@ -178,9 +178,9 @@ export function lookedEmpty(state: Experiment, atMs: number): Experiment {
   const looksEmpty = progress.looksEmpty + (isApart ? 1 : 0)
   const isSettled = atMs >= progress.settledAtMs
   if (isSettled && looksEmpty >= LOOKS_EMPTY_MIN) {
-    if (whyUnwanted(state, attempt) !== undefined) return end(state, neverStarted(atMs), atMs)
     // SkyPilot has said how it went, and would say the same again: what follows is for the policy of restarts.
     if (progress.refusal) return end(state, refusedBy(progress.refusal, atMs), atMs)
+    if (whyUnwanted(state, attempt) !== undefined) return end(state, neverStarted(atMs), atMs)
   }
   const again = refresh(state, attempt, { ...progress, looksEmpty, emptyAtMs: isApart ? atMs : emptyAtMs })
   return lookAgain(again, 'nothing found yet, looking once more', atMs, isSettled ? SETTLE_MS : LOOK_AGAIN_MS)
@@ -192,34 +192,45 @@ const lookAgain = (state: Experiment, reason: string, atMs: number, afterMs: num
 })
 
 /**
- * While its cluster is being made the launch may be on its way; after one that failed its job may be there, for as long as
- * the cluster can neither be asked nor is at rest. Where the cluster is to go it goes with it; and one that is not wanted,
- * and was aborted for certain, left a cluster half made that means nothing.
+ * While its cluster is being made the launch may be on its way. Where the cluster is to go it goes with it; and one that is
+ * not wanted, and was aborted for certain, left a cluster half made that means nothing.
  */
 export function lookedMaking(state: Experiment, atMs: number): Experiment {
   const { attempt } = state
   if (attempt?.progress.phase !== 'intended') return state
   const { progress } = attempt
+  if (progress.refusal) return lookedUnseen(state, attempt, progress, atMs)
   const makingUntilMs = progress.makingUntilMs ?? atMs + MAKING_MAX_MS
   const isGoing = state.deleted || state.desired.state !== 'RUNNING'
-  const isUnwanted = whyUnwanted(state, attempt) !== undefined
-  const isEnough = atMs >= makingUntilMs || (isUnwanted && !progress.isForgotten)
-  if (isGoing || (isEnough && !progress.refusal)) return lookedEmpty(state, atMs)
+  const isAborted = whyUnwanted(state, attempt) !== undefined && !progress.isForgotten
+  if (atMs >= makingUntilMs || isGoing || isAborted) return lookedEmpty(state, atMs)
   const settledAtMs = Math.max(progress.settledAtMs, atMs + FORGOTTEN_SETTLE_MS)
   const waiting = { ...progress, looksEmpty: 0, unsure: true, settledAtMs, makingUntilMs }
-  const reason = progress.refusal
-    ? 'SkyPilot calls the launch failed, and its cluster cannot be asked whether the job came to it before that'
-    : 'its cluster is being made, maybe by a launch that SkyPilot forgot'
-  return isEnough
-    ? lookedUnseen(refresh(state, attempt, { ...waiting, unseenAtMs: atMs }), reason, atMs)
-    : lookAgain(refresh(state, attempt, waiting), reason, atMs, LOOK_AGAIN_MS)
+  const reason = 'its cluster is being made, maybe by a launch that SkyPilot forgot'
+  return lookAgain(refresh(state, attempt, waiting), reason, atMs, LOOK_AGAIN_MS)
 }
 
-/** Machines that may run what nobody can see are stopped at once, while that is true; where they cannot be, it is waited. */
-function lookedUnseen(state: Experiment, reason: string, atMs: number): Experiment {
-  if (clearUnseen(state, atMs)) return calm(state)
-  const isRefused = state.cluster?.refused?.verb === 'stop'
-  return lookAgain(state, reason, atMs, isRefused ? UNSEEN_LOOK_MS : LOOK_AGAIN_MS)
+/** A longer pause between two looks is time in which nobody could look. */
+const LOOKS_APART_MAX_MS = 60_000
+
+/**
+ * After a launch that failed its job may be on the cluster, for as long as that can neither be asked nor is at rest. When it
+ * is time, the machines that may run what nobody can see are stopped at once, while that is true.
+ */
+function lookedUnseen(state: Experiment, attempt: Attempt, progress: Intended, atMs: number): Experiment {
+  const { makingUntilMs: untilMs = atMs + MAKING_MAX_MS, makingAtMs: beforeMs = atMs } = progress
+  const awayMs = beforeMs < untilMs ? Math.max(0, atMs - beforeMs - LOOKS_APART_MAX_MS) : 0
+  const makingUntilMs = untilMs + awayMs
+  const settledAtMs = atMs + FORGOTTEN_SETTLE_MS
+  const { unseenAtMs: _unseen, ...known } = progress
+  const waiting = { ...known, looksEmpty: 0, unsure: true, settledAtMs, makingUntilMs, makingAtMs: atMs }
+  const isTime = atMs >= makingUntilMs || whyUnwanted(state, attempt) !== undefined
+  const next = refresh(state, attempt, isTime ? { ...waiting, unseenAtMs: atMs } : waiting)
+  // A stop that failed before waits longer every time.
+  if (isTime && clearUnseen(next, atMs)) return state.trouble?.action === 'cluster' ? next : calm(next)
+  const reason =
+    'SkyPilot calls the launch failed, and its cluster cannot be asked whether the job came to it before that'
+  return lookAgain(next, reason, atMs, isTime ? UNSEEN_LOOK_MS : LOOK_AGAIN_MS)
 }
 
 const neverStarted = (atMs: number): Verdict => ({

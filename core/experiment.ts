@@ -64,11 +64,13 @@ export interface Intended {
   settledAtMs: number
   /** Until when a cluster in the making counts as a sign of our launch; absent where none was seen. */
   makingUntilMs?: number
+  /** When it was seen so last, after a launch that failed: time in which nobody could look does not count. */
+  makingAtMs?: number
   /** SkyPilot forgot the launch: it may be worked on all the same. */
   isForgotten?: boolean
   /** SkyPilot calls the launch failed, and nobody could look whether its job came to the cluster all the same. */
   refusal?: Refusal
-  /** When a look showed once more that nobody can, and long enough after the first for something to be done about it. */
+  /** When a look showed once more that nobody can, and it was time to do something about it. */
   unseenAtMs?: number
   /** When SkyPilot was asked to abort the request, if it was. */
   abortAskedAtMs?: number

@@ -38,7 +38,7 @@ export const noteSilentQueues = (db: Queryable, silent: readonly SilentQueue[], 
      insert into source (name, tried_at, ok_at, error)
      select name, $2, coalesce(to_timestamp("wholeAtMs" / 1000.0),
        greatest((select ok_at from source where name = $4),
-         (select max(created_at) from attempt where $3 || cluster_name = given.name and phase = 'active')), $2), error
+         (select max(greatest(created_at, seen_at)) from attempt where $3 || cluster_name = given.name and phase = 'active')), $2), error
      from given
      on conflict (name) do update set tried_at = excluded.tried_at, error = excluded.error
      where source.tried_at <= excluded.tried_at`,

@@ -114,8 +114,10 @@ async function attempt(state: Experiment, action: Step): Promise<Fact[]> {
         },
       ]
     case 'look': {
-      const { jobName: name, clusterName } = attemptOf(state)
-      return learned(await quick.lookForLaunch.executeWithOptions({ summary }, [{ name, clusterName }]))
+      const { jobName: name, clusterName, progress } = attemptOf(state)
+      const isFailed = progress.phase === 'intended' && progress.refusal !== undefined
+      const launch = { name, clusterName, ...(isFailed ? { isFailed } : {}) }
+      return learned(await quick.lookForLaunch.executeWithOptions({ summary }, [launch]))
     }
     case 'cancel':
       await quick.cancelJob.executeWithOptions({ summary }, [action.job])

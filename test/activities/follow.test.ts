@@ -5,14 +5,9 @@ import type { SkyPilot } from '../../skypilot/client.ts'
 import { SkyPilotError } from '../../skypilot/errors.ts'
 import { surroundings } from './bench.ts'
 
-/** What follows a request that failed, where a look finds this. */
-function followed(
-  launch: Omit<LaunchRequest, 'requestId'>,
-  found: Found | SkyPilotError,
-  exceptionName = 'CommandError',
-) {
+function launchesThatFind(found: Found | SkyPilotError, exceptionName = 'CommandError') {
   const refused = new SkyPilotError('rejected', 'the way broke', { exceptionName })
-  const launches = createLaunches({
+  return createLaunches({
     skypilot: {
       requests: { attach: () => ({ result: () => Promise.reject(refused) }) },
     } as unknown as SkyPilot,
@@ -21,6 +16,15 @@ function followed(
     fenceOf: () => ({ mode: 'off', url: '', token: '' }),
     askForLook: () => Promise.resolve(),
   })
+}
+
+/** What follows a request that failed, where a look finds this. */
+function followed(
+  launch: Omit<LaunchRequest, 'requestId'>,
+  found: Found | SkyPilotError,
+  exceptionName?: string,
+) {
+  const launches = launchesThatFind(found, exceptionName)
   const follow = () => launches.followLaunch({ requestId: 'r', ...launch })
   return surroundings().run<[], unknown, typeof follow>(follow)
 }
@@ -48,6 +52,19 @@ test('one whose cluster cannot be looked at after the way broke may have launche
   }
   expect(await followed(onCluster, { kind: 'making', byRequest: false })).toEqual(unsure)
   expect(await followed(onCluster, { kind: 'requested', requestId: 'other' })).toEqual(unsure)
+})
+
+test('one whose cluster SkyPilot cannot look at may have launched, and a look for it shows nothing', async () => {
+  const broken = new SkyPilotError('rejected', 'ssh: connection closed', { exceptionName: 'CommandError' })
+  const outcome = await followed(onCluster, broken)
+  expect(outcome).toMatchObject({ kind: 'unsure', refusal: { reason: 'the way broke' } })
+  const look = (isFailed: boolean) => {
+    const launches = launchesThatFind(broken)
+    const looking = () => launches.lookForLaunch({ ...onCluster, isFailed })
+    return surroundings().run<[], unknown, typeof looking>(looking)
+  }
+  expect(await look(true)).toMatchObject({ kind: 'making' })
+  await expect(look(false)).rejects.toThrow('connection closed')
 })
 
 test('where nobody can look it is open, and where SkyPilot wrote the job down itself there is nothing to look for', async () => {

@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { LOOK_AGAIN_MS, MAKING_MAX_MS, SETTLE_MS, UNSEEN_LOOK_MS, UNSEEN_MS } from '../../core/action.ts'
+import {
+  isOutdated,
+  LOOK_AGAIN_MS,
+  MAKING_MAX_MS,
+  SETTLE_MS,
+  UNSEEN_LOOK_MS,
+  UNSEEN_MS,
+} from '../../core/action.ts'
 import { decide } from '../../core/decide.ts'
 import type { Experiment } from '../../core/experiment.ts'
 import { explain } from '../../core/explain.ts'
@@ -23,6 +30,10 @@ const refusal = { reason: 'the disk is full', exceptionName: 'CommandError' }
 const failing: Fact = { kind: 'launchUnsure', reason: refusal.reason, refusal, atMs: T }
 const empty = (atMs: number): Fact => ({ kind: 'lookedEmpty', atMs })
 const making = (atMs: number): Fact => ({ kind: 'lookedMaking', atMs })
+/** Looks that show nothing, one a minute. */
+const minutely = (fromMs: number, forMs: number): Fact[] =>
+  Array.from({ length: forMs / 60_000 }, (_, index) => making(fromMs + (index + 1) * 60_000))
+const stopAsked = (atMs: number): Fact => ({ kind: 'clusterAsked', verb: 'stop', name: 'exp-1', atMs })
 
 /** The second run on a cluster that was up for the first. */
 const before = after(onCluster(), seen(7, 'SUCCEEDED', { clusterName: 'exp-1', seenAtMs: T + 5 }))
@@ -63,11 +74,7 @@ function played(start: Experiment, looks: (state: Experiment) => Fact['kind'], s
     if (action.kind === 'cluster' && action.verb === 'stop') {
       const { name, verb } = action
       state = stops
-        ? after(
-            state,
-            { kind: 'clusterAsked', verb, name, atMs: nowMs },
-            clusterSeen('STOPPED', { seenAtMs: nowMs + 1 }),
-          )
+        ? after(state, stopAsked(nowMs), clusterSeen('STOPPED', { seenAtMs: nowMs + 1 }))
         : after(state, { kind: 'clusterRefused', verb, name, reason: 'not supported', atMs: nowMs })
     }
     nowMs = action.kind === 'wait' ? (action.untilMs ?? Infinity) : nowMs + 1
@@ -110,11 +117,45 @@ test('where its machines cannot be stopped it stays open, is looked at seldom, a
 })
 
 test('machines are stopped unseen only right after a look that showed nothing', () => {
-  const waiting = after(failed, making(T), making(T + MAKING_MAX_MS))
+  const waiting = after(failed, making(T), ...minutely(T, MAKING_MAX_MS))
   expect(decide(waiting, T + MAKING_MAX_MS)).toMatchObject({ kind: 'cluster', verb: 'stop' })
   expect(decide(waiting, T + MAKING_MAX_MS + UNSEEN_MS)).toMatchObject({ kind: 'look' })
   const back = after(waiting, empty(T + MAKING_MAX_MS + 1))
   expect(decide(back, T + MAKING_MAX_MS + 5_000).kind).not.toBe('cluster')
+})
+
+test('time in which nobody could look does not count', () => {
+  const away = 20 * 60_000
+  const back = after(failed, making(T), making(T + away))
+  expect(decide(back, T + away)).toMatchObject({ kind: 'wait', untilMs: T + away + LOOK_AGAIN_MS })
+  const seenEnough = after(back, ...minutely(T + away, MAKING_MAX_MS))
+  expect(decide(seenEnough, T + away + MAKING_MAX_MS)).toMatchObject({ kind: 'cluster', verb: 'stop' })
+})
+
+test('a stop that fails is tried again with pauses that grow', () => {
+  let state = after(failed, making(T), ...minutely(T, MAKING_MAX_MS))
+  let nowMs = T + MAKING_MAX_MS
+  let stops = 0
+  const endMs = nowMs + 10 * 60_000
+  while (nowMs < endMs) {
+    const action = decide(state, nowMs)
+    if (action.kind === 'look') state = after(state, making(nowMs))
+    if (action.kind === 'cluster') {
+      stops += 1
+      const about = { action: 'cluster', errorKind: 'SkyPilot.rejected', reason: 'no', atMs: nowMs }
+      state = after(state, { kind: 'actionFailed', ...about })
+    }
+    nowMs = action.kind === 'wait' ? (action.untilMs ?? Infinity) : nowMs + 1
+  }
+  expect(stops).toBeGreaterThan(5)
+  expect(stops).toBeLessThan(20)
+})
+
+test('a look is not cut short for a second job', () => {
+  const look = decide(failed, T)
+  if (look.kind !== 'look') throw new Error(look.kind)
+  const job = { jobId: 9, jobName: 'exp-1.1.1', clusterName: 'exp-1' }
+  expect(isOutdated(look, { kind: 'cancel', job, why: 'a second job' })).toBe(false)
 })
 
 describe('what is wanted next', () => {
@@ -133,17 +174,43 @@ describe('what is wanted next', () => {
     expect(decide(newer, T + 11)).toMatchObject({ kind: 'cluster', verb: 'stop' })
   })
 
-  test('STOPPED does not wait for it, and stops the machines', () => {
-    const stopped = after(want(failed, 'STOPPED'), making(T), making(T + 10_000))
-    expect(stopped.attempt?.progress.phase).toBe('ended')
-    expect(decide(stopped, T + 10_001)).toMatchObject({ kind: 'cluster', verb: 'stop' })
+  test('STOPPED does not wait for it: the machines are stopped, and only then it is over', () => {
+    const stopping = after(want(failed, 'STOPPED'), making(T + 10))
+    expect(decide(stopping, T + 10)).toMatchObject({ kind: 'cluster', verb: 'stop' })
+    // What was not stopped may run: RUNNING begins nothing beside it.
+    const refused: Fact = {
+      kind: 'clusterRefused',
+      verb: 'stop',
+      name: 'exp-1',
+      reason: 'cannot',
+      atMs: T + 20,
+    }
+    const again = want(after(stopping, refused), 'RUNNING')
+    expect(again.attempt?.progress.phase).toBe('intended')
+    expect(decide(again, T + 30)).not.toMatchObject({ kind: 'launch' })
+    const asleep = after(stopping, stopAsked(T + 20), clusterSeen('STOPPED', { seenAtMs: T + 21 }))
+    const over = after(asleep, empty(T + 60_000), empty(T + 60_000 + SETTLE_MS))
+    expect(over.attempt?.progress).toMatchObject(REFUSED)
+  })
+
+  test('TERMINATED takes the machines down', () => {
+    const going = after(want(failed, 'TERMINATED'), making(T + 10))
+    expect(decide(going, T + 10)).toMatchObject({ kind: 'cluster', verb: 'down' })
+  })
+
+  test('an adopted cluster may have jobs of others: it is stopped only where STOPPED is wanted', () => {
+    const theirs = { ...failed, cluster: failed.cluster && { ...failed.cluster, isAdopted: true as const } }
+    const late = after(theirs, making(T), ...minutely(T, MAKING_MAX_MS))
+    expect(decide(late, T + MAKING_MAX_MS)).toMatchObject({ kind: 'wait' })
+    const stopped = want(late, 'STOPPED', T + MAKING_MAX_MS)
+    expect(decide(stopped, T + MAKING_MAX_MS)).toMatchObject({ kind: 'cluster', verb: 'stop' })
   })
 
   test('taken down by the way it ends with what SkyPilot said', () => {
     const gone = (seenAtMs: number): Fact => ({ kind: 'clusterAbsent', name: 'exp-1', seenAtMs })
     const half = { ...failed, cluster: failed.cluster && { ...failed.cluster, everUp: false } }
     const late = T + MAKING_MAX_MS
-    const clearing = after(half, making(T), making(late))
+    const clearing = after(half, making(T), ...minutely(T, MAKING_MAX_MS))
     expect(decide(clearing, late)).toMatchObject({ kind: 'cluster', verb: 'down' })
     const asked: Fact = { kind: 'clusterAsked', verb: 'down', name: 'exp-1', atMs: late + 1 }
     const over = after(clearing, asked, gone(late + 6_000), gone(late + 12_000))

@@ -300,9 +300,21 @@ export const BELIEF_MUTANTS: readonly Mutant[] = [
   ),
   mutantsOf('core/evolve-launch.ts', FAILED)(
     'a launch that failed may have launched',
-    '(isEnough && !progress.refusal)',
-    'isEnough',
+    'if (progress.refusal) return lookedUnseen(',
+    'if (false) return lookedUnseen(',
     'a newer run does not begin beside it: what nobody can see is stopped first',
+  ),
+  mutantsOf('core/evolve-launch.ts', FAILED)(
+    'a launch that failed may have launched',
+    'untilMs + awayMs',
+    'untilMs',
+    'time in which nobody could look does not count',
+  ),
+  mutantsOf('core/decide-cluster.ts', FAILED)(
+    'only what is ours is ended',
+    `(cluster.isAdopted && desired.state === 'RUNNING')`,
+    'false',
+    'an adopted cluster may have jobs of others: it is stopped only where STOPPED is wanted',
   ),
   mutantsOf('core/decide.ts', FAILED)(
     'a launch that failed may have launched',
