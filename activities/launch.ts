@@ -16,7 +16,7 @@ export type LaunchOutcome =
   | { kind: 'requested'; requestId: string; isFenced?: boolean }
   | { kind: 'found'; jobId: number }
   | { kind: 'refused'; reason: string; exceptionName: string | null }
-  /** `refusal`: SkyPilot calls it failed, and nobody could look whether the job came to the cluster before that. */
+  /** `refusal`: SkyPilot calls it failed, and the job may have come to the cluster before that. */
   | { kind: 'unsure'; reason: string; isForgotten: boolean; refusal?: Refusal }
   | { kind: 'making' }
   | { kind: 'empty' }
@@ -38,8 +38,6 @@ export interface LaunchOrder {
 /** A launch that SkyPilot has taken. */
 export interface LaunchRequest {
   requestId: string
-  /** The job's; absent in what an earlier release began to follow. */
-  name?: string
   clusterName: string | null
 }
 
@@ -123,10 +121,9 @@ export function createLaunches({ skypilot, find, gate, fenceOf, askForLook }: La
         for (;;) {
           const answer = await askOnce(skypilot, launch)
           if (!answer) continue
-          const outcome = answer.kind === 'refused' ? await unlessThere(find, launch, answer) : answer
           // Without the tables the fleet looks at its next interval.
-          if (outcome.kind === 'found') await askForLook().catch(() => undefined)
-          return outcome
+          if (answer.kind === 'found') await askForLook().catch(() => undefined)
+          return answer.kind === 'refused' ? doubted(launch, answer) : answer
         }
       }),
 
@@ -148,17 +145,12 @@ export function createLaunches({ skypilot, find, gate, fenceOf, askForLook }: La
  * before the answer came (`_exec_code_on_head` in `sky/backends/cloud_vm_ray_backend.py`). Managed jobs are written
  * down by SkyPilot itself.
  */
-async function unlessThere(
-  find: FindLaunch,
-  { name, clusterName }: LaunchRequest,
+function doubted(
+  { clusterName }: LaunchRequest,
   refused: Extract<LaunchOutcome, { kind: 'refused' }>,
-): Promise<LaunchOutcome> {
-  if (name === undefined || clusterName === null) return refused
-  const found = await findIfSeen(find, { name, clusterName })
-  if (found.kind === 'found') return found
+): LaunchOutcome {
   const { reason, exceptionName } = refused
-  // What could not be looked at may hold it.
-  return found.kind === 'empty' || BEFORE_THE_QUEUE.has(exceptionName ?? '')
+  return clusterName === null || BEFORE_THE_QUEUE.has(exceptionName ?? '')
     ? refused
     : { kind: 'unsure', reason, isForgotten: false, refusal: { reason, exceptionName } }
 }

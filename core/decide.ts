@@ -9,6 +9,7 @@ import {
 import {
   type Active,
   type Attempt,
+  type Cluster,
   type Experiment,
   type Intended,
   isOnCluster,
@@ -236,8 +237,12 @@ function endsWithCluster({ deleted, desired, trouble, attempt }: Experiment): bo
 function isOutOfSight({ deleted, desired, trouble, cluster }: Experiment): boolean {
   const isBlind = trouble?.action === 'look' && trouble.failures >= LOOKS_FAILED_MAX
   if (deleted || desired.state === 'TERMINATED') return isBlind || cluster?.asked?.verb === 'down'
-  return isBlind && desired.state === 'STOPPED' && cluster?.status !== 'STOPPED'
+  return isBlind && desired.state === 'STOPPED' && !isKeptUp(cluster)
 }
+
+/** Stopped already, or on a cloud that cannot: it is looked at again. */
+const isKeptUp = (cluster: Cluster | null): boolean =>
+  cluster?.status === 'STOPPED' || cluster?.refused?.verb === 'stop'
 
 /** Says why the job we may have is not the one we should have. */
 export function whyUnwanted(state: Experiment, attempt: Attempt): string | undefined {

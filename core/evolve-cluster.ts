@@ -11,6 +11,7 @@ import {
   type Verdict,
 } from './experiment.ts'
 import type { ClusterObservation, Fact } from './facts.ts'
+import { whyUnwanted } from './decide.ts'
 import { isAside } from './decide-cluster.ts'
 import { refusedBy } from './job-status.ts'
 import { calm, end, log } from './progress.ts'
@@ -62,8 +63,13 @@ export function withoutAutostopTrouble(cluster: Cluster): Cluster {
 }
 
 /** A job on the cluster proves that it is there, and was up. */
-export const foundOnCluster = (state: Experiment, atMs: number): Experiment =>
-  state.cluster ? { ...state, cluster: { ...state.cluster, everUp: true, existsSinceMs: atMs } } : state
+export function foundOnCluster(state: Experiment, atMs: number): Experiment {
+  const { cluster, desired, deleted } = state
+  if (!cluster) return state
+  // Where the job is wanted, what was asked because nobody could see it is void.
+  const asked = desired.state === 'RUNNING' && !deleted ? null : cluster.asked
+  return { ...state, cluster: { ...cluster, asked, everUp: true, existsSinceMs: atMs } }
+}
 
 /** A job of ours was found on a cluster that we had not in our books. */
 export const adoptOnCluster = (state: Experiment, name: string, atMs: number): Experiment =>
@@ -221,25 +227,29 @@ function gone(state: Experiment, { name, asked }: Cluster, atMs: number): Experi
 }
 
 /** How a job ends whose machines went: by our own doing where we asked for that, else by somebody else's. */
-function endWithCluster(
-  { cluster, attempt }: Experiment,
-  status: string,
-  reason: string,
-  atMs: number,
-): Verdict {
+function endWithCluster(state: Experiment, status: string, reason: string, atMs: number): Verdict {
+  const { cluster, attempt } = state
   const progress = attempt?.progress
   if (progress?.phase === 'intended' && progress.refusal) return refusedBy(progress.refusal, atMs)
+  const failed = { outcome: 'failed', blame: 'infrastructure', exitCode: null, atMs } as const
   const isOurs = cluster?.asked != null && cluster.asked.verb !== 'start'
-  return isOurs
-    ? {
-        outcome: 'cancelled',
-        blame: 'none',
-        status: 'STOPPED',
-        exitCode: null,
-        reason: 'ended with its cluster',
-        atMs,
-      }
-    : { outcome: 'failed', blame: 'infrastructure', status, exitCode: null, reason, atMs }
+  if (!isOurs) return { ...failed, status, reason }
+  // It showed itself when its machines were on their way out already.
+  if (attempt && whyUnwanted(state, attempt) === undefined)
+    return {
+      ...failed,
+      status: 'STOPPED_UNSEEN',
+      reason: 'SkyDeck stopped the cluster, for nobody could see the job',
+    }
+  const reasonOfOurs = 'ended with its cluster'
+  return {
+    outcome: 'cancelled',
+    blame: 'none',
+    status: 'STOPPED',
+    exitCode: null,
+    reason: reasonOfOurs,
+    atMs,
+  }
 }
 
 /**

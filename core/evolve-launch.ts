@@ -55,7 +55,7 @@ export function launchRequested(
   const { attempt } = state
   if (attempt?.progress.phase !== 'intended') return state
   const { requestId, isFenced, submitted, atMs } = fact
-  const { abortAskedAtMs, isExecRefused: wasRefused } = attempt.progress
+  const { abortAskedAtMs, isExecRefused: wasRefused, refusal } = attempt.progress
   const text = `SkyPilot took the launch as request ${requestId}`
   return step(
     isFenced === undefined ? state : asSubmitted({ ...state, attempt: { ...attempt, isFenced } }, submitted),
@@ -66,6 +66,7 @@ export function launchRequested(
       sinceMs: atMs,
       ...(abortAskedAtMs === undefined ? {} : { abortAskedAtMs }),
       ...(wasRefused ? { isExecRefused: true } : {}),
+      ...(refusal ? { refusal } : {}),
     },
   )
 }
@@ -154,6 +155,8 @@ function doubtBefore(
   { attempt }: Experiment,
   atMs: number,
 ): Omit<Intended, 'phase' | 'looksEmpty' | 'emptyAtMs' | 'settledAtMs'> {
+  if (attempt?.progress.phase === 'requested' && attempt.progress.refusal)
+    return { unsure: false, refusal: attempt.progress.refusal }
   if (attempt?.progress.phase !== 'intended') return { unsure: false }
   const {
     looksEmpty: _looks,
@@ -218,16 +221,17 @@ const LOOKS_APART_MAX_MS = 60_000
  * is time, the machines that may run what nobody can see are stopped at once, while that is true.
  */
 function lookedUnseen(state: Experiment, attempt: Attempt, progress: Intended, atMs: number): Experiment {
+  const { unseenAtMs: before, ...known } = progress
   const { makingUntilMs: untilMs = atMs + MAKING_MAX_MS, makingAtMs: beforeMs = atMs } = progress
-  const awayMs = beforeMs < untilMs ? Math.max(0, atMs - beforeMs - LOOKS_APART_MAX_MS) : 0
+  // Where it was time already the pause was ours.
+  const awayMs = before === undefined ? Math.max(0, atMs - beforeMs - LOOKS_APART_MAX_MS) : 0
   const makingUntilMs = untilMs + awayMs
   const settledAtMs = atMs + FORGOTTEN_SETTLE_MS
-  const { unseenAtMs: _unseen, ...known } = progress
   const waiting = { ...known, looksEmpty: 0, unsure: true, settledAtMs, makingUntilMs, makingAtMs: atMs }
   const isTime = atMs >= makingUntilMs || whyUnwanted(state, attempt) !== undefined
   const next = refresh(state, attempt, isTime ? { ...waiting, unseenAtMs: atMs } : waiting)
-  // A stop that failed before waits longer every time.
-  if (isTime && clearUnseen(next, atMs)) return state.trouble?.action === 'cluster' ? next : calm(next)
+  // What failed before waits longer every time.
+  if (isTime && clearUnseen(next, atMs)) return state.trouble?.kind == null ? calm(next) : next
   const reason =
     'SkyPilot calls the launch failed, and its cluster cannot be asked whether the job came to it before that'
   return lookAgain(next, reason, atMs, isTime ? UNSEEN_LOOK_MS : LOOK_AGAIN_MS)

@@ -108,14 +108,16 @@ function failed(state: Experiment, fact: Failed): Experiment {
 
 /**
  * The failure is counted with those before it of the same action; of a cancel, with those of the same job, or of any job on
- * the same cluster, for they all go the same way to its machines.
+ * the same cluster, for they all go the same way to its machines. The pause grows with every failure in a row: two actions
+ * that take turns at failing are no reason to hurry.
  */
 function troubleOf({ trouble }: Experiment, { action, errorKind: kind, reason, job, atMs }: Failed): Trouble {
   const before = trouble?.action === action && isSameWay(trouble.job, job) ? trouble : null
   const failures = (before?.failures ?? 0) + 1
-  const retryAtMs = atMs + Math.min(RETRY_BASE_MS * 2 ** (failures - 1), RETRY_MAX_MS)
+  const streak = (trouble?.kind == null ? 0 : (trouble.streak ?? trouble.failures)) + 1
+  const retryAtMs = atMs + Math.min(RETRY_BASE_MS * 2 ** (streak - 1), RETRY_MAX_MS)
   const sinceMs = before?.sinceMs ?? atMs
-  return { action, kind, reason, failures, sinceMs, retryAtMs, ...(job ? { job } : {}) }
+  return { action, kind, reason, failures, streak, sinceMs, retryAtMs, ...(job ? { job } : {}) }
 }
 
 const OF_CLUSTER: ReadonlySet<string> = new Set(['cluster', 'lookAtCluster', 'autostop'])

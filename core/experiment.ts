@@ -68,7 +68,7 @@ export interface Intended {
   makingAtMs?: number
   /** SkyPilot forgot the launch: it may be worked on all the same. */
   isForgotten?: boolean
-  /** SkyPilot calls the launch failed, and nobody could look whether its job came to the cluster all the same. */
+  /** SkyPilot calls the launch failed, and its job may have come to the cluster before that. */
   refusal?: Refusal
   /** When a look showed once more that nobody can, and it was time to do something about it. */
   unseenAtMs?: number
@@ -97,6 +97,8 @@ export interface Requested {
   sinceMs: number
   abortAskedAtMs?: number
   isExecRefused?: true
+  /** Of an earlier launch of the attempt. */
+  refusal?: Refusal
 }
 
 export interface Active {
@@ -262,6 +264,8 @@ export interface Trouble {
   kind: string | null
   reason: string
   failures: number
+  /** How many actions have failed in a row, whichever they were: with them grows the pause. Absent: as many as failures. */
+  streak?: number
   sinceMs: number
   retryAtMs: number
   /** Of a cancel: the job that was to end. */

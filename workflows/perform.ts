@@ -193,10 +193,10 @@ function attemptOf({ attempt: current }: Experiment): Attempt {
   return current
 }
 
-function launchOf(state: Experiment, { requestId }: { requestId: string }): LaunchRequest {
-  const { jobName: name, clusterName } = attemptOf(state)
-  return { requestId, name, clusterName }
-}
+const launchOf = (state: Experiment, { requestId }: { requestId: string }): LaunchRequest => ({
+  requestId,
+  clusterName: attemptOf(state).clusterName,
+})
 
 async function requestLaunch(
   state: Experiment,

@@ -18,59 +18,38 @@ function launchesThatFind(found: Found | SkyPilotError, exceptionName = 'Command
   })
 }
 
-/** What follows a request that failed, where a look finds this. */
-function followed(
-  launch: Omit<LaunchRequest, 'requestId'>,
-  found: Found | SkyPilotError,
-  exceptionName?: string,
-) {
-  const launches = launchesThatFind(found, exceptionName)
+/** What follows a request that failed. */
+function followed(launch: Omit<LaunchRequest, 'requestId'>, exceptionName?: string) {
+  const launches = launchesThatFind({ kind: 'empty' }, exceptionName)
   const follow = () => launches.followLaunch({ requestId: 'r', ...launch })
   return surroundings().run<[], unknown, typeof follow>(follow)
 }
 
-const onCluster = { name: 'exp-1.1.1', clusterName: 'exp-1' }
+/** What a look for a launch comes to that finds this. */
+function looked(found: Found | SkyPilotError, isFailed: boolean) {
+  const look = () => launchesThatFind(found).lookForLaunch({ name: 'exp-1.1.1', ...onCluster, isFailed })
+  return surroundings().run<[], unknown, typeof look>(look)
+}
 
-test('a launch that failed after its job was in the queue has launched', async () => {
-  expect(await followed(onCluster, { kind: 'found', jobId: 3 })).toEqual({ kind: 'found', jobId: 3 })
-})
+const onCluster = { clusterName: 'exp-1' }
 
-test('one that left nothing was refused, and so was one that SkyPilot refused before it sent anything', async () => {
-  const making = { kind: 'making', byRequest: false } as const
-  expect(await followed(onCluster, { kind: 'empty' })).toMatchObject({ kind: 'refused' })
-  for (const name of ['ResourcesUnavailableError', 'ClusterNotUpError'])
-    expect(await followed(onCluster, making, name)).toMatchObject({ kind: 'refused', exceptionName: name })
-})
-
-test('one whose cluster cannot be looked at after the way broke may have launched', async () => {
+test('a launch on a cluster that failed may have launched: it is looked for before that is believed', async () => {
   const reason = 'the way broke'
-  const unsure = {
-    kind: 'unsure',
-    reason,
-    isForgotten: false,
-    refusal: { reason, exceptionName: 'CommandError' },
-  }
-  expect(await followed(onCluster, { kind: 'making', byRequest: false })).toEqual(unsure)
-  expect(await followed(onCluster, { kind: 'requested', requestId: 'other' })).toEqual(unsure)
+  const refusal = { reason, exceptionName: 'CommandError' }
+  expect(await followed(onCluster)).toEqual({ kind: 'unsure', reason, isForgotten: false, refusal })
 })
 
-test('one whose cluster SkyPilot cannot look at may have launched, and a look for it shows nothing', async () => {
+test('one that SkyPilot refused before it sent anything was refused, and so was one that it writes down itself', async () => {
+  for (const name of ['ResourcesUnavailableError', 'ClusterNotUpError'])
+    expect(await followed(onCluster, name)).toMatchObject({ kind: 'refused', exceptionName: name })
+  expect(await followed({ clusterName: null })).toMatchObject({ kind: 'refused' })
+})
+
+test('that SkyPilot answers and cannot look shows nothing of a launch that failed, and is no answer about any other', async () => {
   const broken = new SkyPilotError('rejected', 'ssh: connection closed', { exceptionName: 'CommandError' })
-  const outcome = await followed(onCluster, broken)
-  expect(outcome).toMatchObject({ kind: 'unsure', refusal: { reason: 'the way broke' } })
-  const look = (isFailed: boolean) => {
-    const launches = launchesThatFind(broken)
-    const looking = () => launches.lookForLaunch({ ...onCluster, isFailed })
-    return surroundings().run<[], unknown, typeof looking>(looking)
-  }
-  expect(await look(true)).toMatchObject({ kind: 'making' })
-  await expect(look(false)).rejects.toThrow('connection closed')
-})
-
-test('where nobody can look it is open, and where SkyPilot wrote the job down itself there is nothing to look for', async () => {
-  await expect(followed(onCluster, new SkyPilotError('unreachable', 'no answer'))).rejects.toThrow(
-    'no answer',
-  )
-  const managed = { name: 'exp-1.1.1', clusterName: null }
-  expect(await followed(managed, { kind: 'found', jobId: 3 })).toMatchObject({ kind: 'refused' })
+  const away = new SkyPilotError('unreachable', 'no answer')
+  expect(await looked(broken, true)).toEqual({ kind: 'making', byRequest: false })
+  await expect(looked(broken, false)).rejects.toThrow('connection closed')
+  await expect(looked(away, true)).rejects.toThrow('no answer')
+  expect(await looked({ kind: 'found', jobId: 3 }, true)).toEqual({ kind: 'found', jobId: 3 })
 })

@@ -116,6 +116,27 @@ test('where its machines cannot be stopped it stays open, is looked at seldom, a
   })
 })
 
+test('that it cannot be stopped for a newer run is told as overdue within the hour', () => {
+  const newer = want(want(failed, 'STOPPED'), 'RUNNING')
+  let state = newer
+  let nowMs = T
+  while (nowMs < T + 50 * 60_000) {
+    const action = decide(state, nowMs)
+    if (action.kind === 'look') state = after(state, making(nowMs))
+    if (action.kind === 'cluster' && action.verb === 'stop')
+      state = after(state, {
+        kind: 'clusterRefused',
+        verb: 'stop',
+        name: 'exp-1',
+        reason: 'cannot',
+        atMs: nowMs,
+      })
+    nowMs = action.kind === 'wait' ? (action.untilMs ?? Infinity) : nowMs + 1
+  }
+  expect(nowMs).toBeLessThan(T + 60 * 60_000)
+  expect(explain(state, nowMs)).toMatchObject({ headline: 'overdue' })
+})
+
 test('machines are stopped unseen only right after a look that showed nothing', () => {
   const waiting = after(failed, making(T), ...minutely(T, MAKING_MAX_MS))
   expect(decide(waiting, T + MAKING_MAX_MS)).toMatchObject({ kind: 'cluster', verb: 'stop' })
@@ -149,6 +170,75 @@ test('a stop that fails is tried again with pauses that grow', () => {
   }
   expect(stops).toBeGreaterThan(5)
   expect(stops).toBeLessThan(20)
+})
+
+test('actions that fail in turn are tried with pauses that grow', () => {
+  const away = (action: string, atMs: number): Fact => ({
+    kind: 'actionFailed',
+    action,
+    errorKind: 'SkyPilot.unreachable',
+    reason: 'away',
+    atMs,
+  })
+  let state = want(failed, 'STOPPED')
+  let nowMs = T
+  let done = 0
+  while (nowMs < T + 3_600_000) {
+    const action = decide(state, nowMs)
+    if (action.kind !== 'wait') {
+      done += 1
+      state = after(state, away(action.kind, nowMs))
+    }
+    nowMs = action.kind === 'wait' ? (action.untilMs ?? Infinity) : nowMs + 1
+  }
+  expect(done).toBeLessThan(80)
+})
+
+test('where the machines cannot be stopped, looks go on also after some that failed', () => {
+  const stopping = after(want(failed, 'STOPPED'), making(T + 10))
+  const refused: Fact = {
+    kind: 'clusterRefused',
+    verb: 'stop',
+    name: 'exp-1',
+    reason: 'cannot',
+    atMs: T + 20,
+  }
+  const away = { action: 'look', errorKind: 'SkyPilot.unreachable', reason: 'away' }
+  const blind = after(
+    after(stopping, refused),
+    { kind: 'actionFailed', ...away, atMs: T + 20_000 },
+    { kind: 'actionFailed', ...away, atMs: T + 30_000 },
+  )
+  expect(decide(blind, T + 120_000)).toMatchObject({ kind: 'look' })
+})
+
+test('a job that shows itself while its machines are being stopped unseen fell to us, not to its owner', () => {
+  const clearing = after(failed, making(T), ...minutely(T, MAKING_MAX_MS))
+  const late = T + MAKING_MAX_MS
+  const there = after(
+    clearing,
+    seen(9, 'RUNNING', {
+      jobName: 'exp-1.2.1',
+      clusterName: 'exp-1',
+      scheduleState: null,
+      seenAtMs: late + 1,
+    }),
+  )
+  expect(there.attempt?.progress).toMatchObject({ phase: 'active', jobId: 9 })
+  const stopped = after(there, stopAsked(late + 2), clusterSeen('STOPPED', { seenAtMs: late + 3 }))
+  expect(stopped.attempt?.progress).toMatchObject({
+    phase: 'ended',
+    verdict: { outcome: 'failed', blame: 'infrastructure', status: 'STOPPED_UNSEEN' },
+  })
+  // One that is stopped by somebody later is not our doing.
+  const spared = after(there, clusterSeen('STOPPED', { seenAtMs: late + 3_600_000 }))
+  expect(spared.attempt?.progress).toMatchObject({ verdict: { status: 'CLUSTER_STOPPED' } })
+})
+
+test('what SkyPilot called failed stays so while another request of its name is followed', () => {
+  const other: Fact = { kind: 'launchRequested', requestId: 'other', atMs: T + 1 }
+  const lost: Fact = { kind: 'launchUnsure', reason: 'forgotten', isForgotten: true, atMs: T + 2 }
+  expect(after(failed, other, lost).attempt?.progress).toMatchObject({ phase: 'intended', refusal })
 })
 
 test('a look is not cut short for a second job', () => {

@@ -133,21 +133,15 @@ export const ACTIVITY_MUTANTS: readonly Mutant[] = [
   ),
   mutantsOf('activities/launch.ts', 'test/activities/follow.test.ts')(
     'a launch that failed may have launched',
-    'await unlessThere(find, launch, answer)',
+    'doubted(launch, answer)',
     'answer',
-    'a launch that failed after its job was in the queue has launched',
+    'a launch on a cluster that failed may have launched: it is looked for before that is believed',
   ),
   mutantsOf('activities/launch.ts', 'test/activities/follow.test.ts')(
     'a launch that failed may have launched',
-    "found.kind === 'empty' ||",
-    'found.kind !== null ||',
-    'one whose cluster cannot be looked at after the way broke may have launched',
-  ),
-  mutantsOf('activities/launch.ts', 'test/activities/follow.test.ts')(
-    'a launch that failed may have launched',
-    'isForgotten: false, refusal: { reason, exceptionName }',
-    'isForgotten: false',
-    'one whose cluster cannot be looked at after the way broke may have launched',
+    "return { kind: 'making', byRequest: false }",
+    "return { kind: 'empty' }",
+    'that SkyPilot answers and cannot look shows nothing of a launch that failed, and is no answer about any other',
   ),
   mutantsOf('activities/look.ts', 'test/activities/look-halves.test.ts')(
     'no time is told that nobody knows',

@@ -304,6 +304,12 @@ export const BELIEF_MUTANTS: readonly Mutant[] = [
     'if (false) return lookedUnseen(',
     'a newer run does not begin beside it: what nobody can see is stopped first',
   ),
+  mutantsOf('core/evolve-cluster.ts', FAILED)(
+    'only what is ours is ended',
+    'if (attempt && whyUnwanted(state, attempt) === undefined)',
+    'if (false)',
+    'a job that shows itself while its machines are being stopped unseen fell to us, not to its owner',
+  ),
   mutantsOf('core/evolve-launch.ts', FAILED)(
     'a launch that failed may have launched',
     'untilMs + awayMs',

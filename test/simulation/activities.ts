@@ -135,27 +135,20 @@ export class Activities {
     return { kind: 'requested', requestId }
   }
 
-  *follow(requestId: string, name: string, clusterName: string | null): Steps<LaunchOutcome> {
+  *follow(requestId: string, clusterName: string | null): Steps<LaunchOutcome> {
     for (;;) {
       const outcome = yield* this.#askOnce(requestId)
-      if (outcome?.kind === 'refused' && clusterName !== null && this.#context.protections.failureDoubted)
-        return yield* this.#unlessThere(outcome, name, clusterName)
+      if (outcome?.kind === 'refused' && clusterName !== null) return this.#doubted(outcome)
       if (outcome) return outcome
       yield FOLLOW_EVERY_MS
     }
   }
 
-  *#unlessThere(
-    refused: Extract<LaunchOutcome, { kind: 'refused' }>,
-    name: string,
-    clusterName: string,
-  ): Steps<LaunchOutcome> {
-    const found = yield* this.find(name, clusterName)
-    if (found.kind === 'found') return found
+  #doubted(refused: Extract<LaunchOutcome, { kind: 'refused' }>): LaunchOutcome {
     const { reason, exceptionName } = refused
-    return found.kind === 'empty' || exceptionName !== 'CommandError'
-      ? refused
-      : { kind: 'unsure', reason, isForgotten: false, refusal: { reason, exceptionName } }
+    return exceptionName === 'CommandError' && this.#context.protections.failureDoubted
+      ? { kind: 'unsure', reason, isForgotten: false, refusal: { reason, exceptionName } }
+      : refused
   }
 
   *#askOnce(requestId: string): Steps<LaunchOutcome | undefined> {

@@ -77,7 +77,7 @@ export class Performer {
         return this.#learned(yield* this.#activities.launch(order, attempt))
       }
       case 'follow':
-        return this.#learned(yield* this.#activities.follow(action.requestId, jobName, clusterName))
+        return this.#learned(yield* this.#activities.follow(action.requestId, clusterName))
       case 'abort':
         return [
           { kind: 'abortAsked', isForgotten: !(yield* this.#activities.abort(action.requestId)), atMs: 0 },
