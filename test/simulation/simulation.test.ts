@@ -46,7 +46,7 @@ test('row 53: two hundred experiments at once go through one SkyPilot that has r
 
 test('a launch that is called failed after its job came brings no second one beside it for more than the abort of a launch does', () => {
   const overlapMs = (failureDoubted: boolean): number =>
-    Array.from({ length: 25 }, (_, index) => {
+    Array.from({ length: 8 }, (_, index) => {
       const faults = { ...healed(), launchBreaks: 0.5, jobFails: 0.3 }
       const calm = plan(index + 1, { wishMeanMs: 10 * MINUTE_MS, faults, protections: { failureDoubted } })
       return new World(calm).run().overlaps.reduce((sum, ms) => sum + ms, 0)
