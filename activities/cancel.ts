@@ -17,7 +17,8 @@ interface Job {
 /** What one look shows of a job; `unknown`: SkyPilot has none of that id. */
 type Stand = 'over' | 'live' | 'unknown'
 
-export function createCancels(skypilot: SkyPilot) {
+/** `apartMs`: the pause between two looks that do not show a job, for them to count as two. */
+export function createCancels(skypilot: SkyPilot, apartMs = MISSES_APART_MS) {
   return {
     /**
      * Asks for the end of one job, by its id, never by name. Safe to repeat: SkyPilot skips what has ended, and on a
@@ -40,7 +41,7 @@ export function createCancels(skypilot: SkyPilot) {
       withSkyPilot(async () => {
         const stand = await standOf(skypilot, job)
         if (stand !== 'unknown') return stand === 'over'
-        await sleep(MISSES_APART_MS)
+        await sleep(apartMs)
         return (await standOf(skypilot, job)) !== 'live'
       }),
   }

@@ -79,16 +79,22 @@ describe('that a cluster stops itself', () => {
 })
 
 describe('a job that SkyPilot does not list', () => {
+  const APART_MS = 200
   const isOver = (queue: () => Promise<unknown>) =>
     under(() =>
-      createCancels({ jobs: { queue } } as unknown as SkyPilot).isJobOver({ jobId: 7, clusterName: null }),
+      createCancels({ jobs: { queue } } as unknown as SkyPilot, APART_MS).isJobOver({
+        jobId: 7,
+        clusterName: null,
+      }),
     )
   const listing = (...statuses: string[]) => ({ jobs: statuses.map((status) => ({ status })), unreadable: 0 })
 
   test('is over when two looks do not show it, and not when the second does', async () => {
+    const beganMs = performance.now()
     const nothing = vi.fn<() => Promise<unknown>>().mockResolvedValue(listing())
     expect(await isOver(nothing)).toBe(true)
     expect(nothing).toHaveBeenCalledTimes(2)
+    expect(performance.now() - beganMs).toBeGreaterThanOrEqual(APART_MS - 5)
     const late = vi
       .fn<() => Promise<unknown>>()
       .mockResolvedValue(listing('RUNNING'))

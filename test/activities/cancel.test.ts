@@ -13,7 +13,7 @@ afterAll(() => bench.server.dispose())
 type Job = Parameters<ReturnType<typeof createCancels>['cancelJob']>[0]
 
 const cancel = (job: Job) => bench.run(() => createCancels(bench.sky).cancelJob(job))
-const isOver = (job: Job) => bench.run(() => createCancels(bench.sky).isJobOver(job))
+const isOver = (job: Job) => bench.run(() => createCancels(bench.sky, 200).isJobOver(job))
 
 async function launched(name: string): Promise<number> {
   const request = await bench.sky.jobs.launch({ name, task: 'run: sleep 600' })
