@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { choosePorts } from '../../local/ports.ts'
 import { startPostgres } from '../../local/postgres.ts'
 import { Supervisor } from '../../local/supervisor.ts'
+import { freePort } from '../support/ports.ts'
 
 let home = ''
 let supervisor: Supervisor
@@ -18,11 +18,6 @@ afterEach(async () => {
   await supervisor.stop()
   rmSync(home, { recursive: true, force: true })
 })
-
-async function freePort(): Promise<number> {
-  const wish = { what: 'Postgres', port: 54_400 + (process.pid % 500), setting: '', fixed: false }
-  return (await choosePorts('127.0.0.1', { postgres: wish })).ports.postgres ?? 0
-}
 
 async function ask(connectionString: string, sql: string): Promise<object[]> {
   const client = new pg.Client({ connectionString })
