@@ -66,8 +66,9 @@ export function withoutAutostopTrouble(cluster: Cluster): Cluster {
 export function foundOnCluster(state: Experiment, atMs: number): Experiment {
   const { cluster, desired, deleted } = state
   if (!cluster) return state
-  // Where the job is wanted, what was asked because nobody could see it is void.
-  const asked = desired.state === 'RUNNING' && !deleted ? null : cluster.asked
+  // Where the job is wanted, what was asked before because nobody could see it is void.
+  const isVoid = desired.state === 'RUNNING' && !deleted && atMs > (cluster.asked?.atMs ?? atMs)
+  const asked = isVoid ? null : cluster.asked
   return { ...state, cluster: { ...cluster, asked, everUp: true, existsSinceMs: atMs } }
 }
 
@@ -144,11 +145,20 @@ export function clusterSeen(state: Experiment, seen: ClusterObservation): Experi
     autostopAsked: isSwitchedOff(cluster, seen) ? seen.autostopMinutes : cluster.autostopAsked,
     seenAtMs: seen.seenAtMs,
     looksAbsent: 0,
+    asked: askedStill(state, cluster, seen),
   }
   const moved = { ...state, revision: state.revision + 1, cluster: next }
   if (isSameStatus) return afterStatus(moved, seen)
   const text = `cluster ${seen.name}: ${cluster.status ?? 'asked for'} → ${seen.status}`
   return afterStatus(log(calm(moved), seen.seenAtMs, 'cluster-observed', text), seen)
+}
+
+/** Up after it was asked to stop, with a job on it that is wanted: what comes of it later is not of our asking. */
+function askedStill(state: Experiment, { asked }: Cluster, seen: ClusterObservation): Cluster['asked'] {
+  const live = liveAttempt(state)
+  if (asked === null || seen.status !== 'UP' || seen.seenAtMs <= asked.atMs) return asked
+  if (live?.clusterName !== seen.name || live.progress.phase !== 'active') return asked
+  return whyUnwanted(state, live) === undefined ? null : asked
 }
 
 /**
@@ -228,28 +238,32 @@ function gone(state: Experiment, { name, asked }: Cluster, atMs: number): Experi
 
 /** How a job ends whose machines went: by our own doing where we asked for that, else by somebody else's. */
 function endWithCluster(state: Experiment, status: string, reason: string, atMs: number): Verdict {
-  const { cluster, attempt } = state
+  const { attempt } = state
   const progress = attempt?.progress
   if (progress?.phase === 'intended' && progress.refusal) return refusedBy(progress.refusal, atMs)
   const failed = { outcome: 'failed', blame: 'infrastructure', exitCode: null, atMs } as const
-  const isOurs = cluster?.asked != null && cluster.asked.verb !== 'start'
-  if (!isOurs) return { ...failed, status, reason }
+  if (!isOurDoing(state, atMs)) return { ...failed, status, reason }
   // It showed itself when its machines were on their way out already.
-  if (attempt && whyUnwanted(state, attempt) === undefined)
-    return {
-      ...failed,
-      status: 'STOPPED_UNSEEN',
-      reason: 'SkyDeck stopped the cluster, for nobody could see the job',
-    }
-  const reasonOfOurs = 'ended with its cluster'
-  return {
-    outcome: 'cancelled',
-    blame: 'none',
-    status: 'STOPPED',
-    exitCode: null,
-    reason: reasonOfOurs,
-    atMs,
-  }
+  const isWanted = attempt !== null && whyUnwanted(state, attempt) === undefined
+  return isWanted ? { ...failed, ...UNSEEN } : { ...ENDED_WITH_CLUSTER, atMs }
+}
+
+const UNSEEN = {
+  status: 'STOPPED_UNSEEN',
+  reason: 'SkyDeck stopped the cluster, for nobody could see the job',
+} as const
+const ENDED_WITH_CLUSTER = {
+  outcome: 'cancelled',
+  blame: 'none',
+  status: 'STOPPED',
+  exitCode: null,
+  reason: 'ended with its cluster',
+} as const
+
+function isOurDoing({ cluster, attempt }: Experiment, atMs: number): boolean {
+  const progress = attempt?.progress
+  const isClearing = progress?.phase === 'active' && atMs < (progress.clearingUntilMs ?? NEVER)
+  return isClearing || (cluster?.asked != null && cluster.asked.verb !== 'start')
 }
 
 /**

@@ -1,4 +1,5 @@
 import {
+  BROKEN_MS,
   FORGOTTEN_SETTLE_MS,
   LOOK_AGAIN_MS,
   LOOKS_EMPTY_MIN,
@@ -120,6 +121,10 @@ export function launchRefused(state: Experiment, fact: Extract<Fact, { kind: 'la
   if (!isBeforeJob(state.attempt)) return state
   const { atMs, reason, exceptionName } = fact
   if (isExecRefused(state.attempt, exceptionName)) return notReady(state, reason, atMs)
+  const { progress } = state.attempt ?? {}
+  // An earlier launch of the attempt that failed may have launched all the same.
+  if (progress?.phase === 'requested' && progress.refusal)
+    return launchUnsure(state, { kind: 'launchUnsure', reason, refusal: progress.refusal, atMs })
   return end(state, refusedBy({ reason, exceptionName }, atMs), atMs)
 }
 
@@ -249,9 +254,12 @@ const neverStarted = (atMs: number): Verdict => ({
 export function jobFound(state: Experiment, jobId: number, atMs: number): Experiment {
   if (!isBeforeJob(state.attempt)) return state
   const onCluster = isOnCluster(state.attempt) ? foundOnCluster(state, atMs) : state
+  const progress = state.attempt?.progress
+  const unseenAtMs = progress?.phase === 'intended' ? progress.unseenAtMs : undefined
+  const clearing = unseenAtMs === undefined ? {} : { clearingUntilMs: unseenAtMs + BROKEN_MS }
   return step(
     onCluster,
     { atMs, kind: 'job', text: `job ${jobId} exists` },
-    { phase: 'active', jobId, job: unseen(atMs), cancel: null, verdict: null },
+    { phase: 'active', jobId, job: unseen(atMs), cancel: null, verdict: null, ...clearing },
   )
 }

@@ -105,6 +105,8 @@ export interface Active {
   phase: 'active'
   jobId: number
   job: JobView
+  /** Until when its machines may still go because nobody could see it: it showed itself while they were being stopped. */
+  clearingUntilMs?: number
   /** A cancel that was asked for: first, and last. */
   cancel: { sinceMs: number; askedAtMs: number } | null
   verdict: Verdict | null

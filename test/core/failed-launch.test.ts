@@ -230,6 +230,17 @@ test('a job that shows itself while its machines are being stopped unseen fell t
     phase: 'ended',
     verdict: { outcome: 'failed', blame: 'infrastructure', status: 'STOPPED_UNSEEN' },
   })
+  // Nor where the news of the stop comes after that of the machines.
+  const early = after(there, clusterSeen('STOPPED', { seenAtMs: late + 3 }))
+  expect(early.attempt?.progress).toMatchObject({ verdict: { status: 'STOPPED_UNSEEN' } })
+  // A stop without effect is over once the cluster is seen up after it.
+  const stayed = after(there, stopAsked(late + 2), clusterSeen('UP', { seenAtMs: late + 5_000 }))
+  expect(explain(stayed, late + 3_600_000)).toMatchObject({ headline: 'running' })
+  expect(
+    after(stayed, clusterSeen('STOPPED', { seenAtMs: late + 3_600_000 })).attempt?.progress,
+  ).toMatchObject({
+    verdict: { status: 'CLUSTER_STOPPED' },
+  })
   // One that is stopped by somebody later is not our doing.
   const spared = after(there, clusterSeen('STOPPED', { seenAtMs: late + 3_600_000 }))
   expect(spared.attempt?.progress).toMatchObject({ verdict: { status: 'CLUSTER_STOPPED' } })
@@ -239,6 +250,23 @@ test('what SkyPilot called failed stays so while another request of its name is 
   const other: Fact = { kind: 'launchRequested', requestId: 'other', atMs: T + 1 }
   const lost: Fact = { kind: 'launchUnsure', reason: 'forgotten', isForgotten: true, atMs: T + 2 }
   expect(after(failed, other, lost).attempt?.progress).toMatchObject({ phase: 'intended', refusal })
+  const refused: Fact = {
+    kind: 'launchRefused',
+    reason: 'no room',
+    exceptionName: 'ResourcesUnavailableError',
+    atMs: T + 2,
+  }
+  expect(after(failed, other, refused).attempt?.progress).toMatchObject({ phase: 'intended', refusal })
+})
+
+test('an older sighting of the job does not undo what was asked of its cluster', () => {
+  const clearing = after(failed, making(T), ...minutely(T, MAKING_MAX_MS))
+  const late = T + MAKING_MAX_MS
+  const asked = after(clearing, stopAsked(late + 2_000))
+  const older = { jobName: 'exp-1.2.1', clusterName: 'exp-1', scheduleState: null, seenAtMs: late + 1_000 }
+  const shown = after(asked, seen(9, 'RUNNING', older), clusterSeen('STOPPED', { seenAtMs: late + 60_000 }))
+  expect(shown.cluster).toMatchObject({ asked: { verb: 'stop' } })
+  expect(shown.attempt?.progress).toMatchObject({ verdict: { status: 'STOPPED_UNSEEN' } })
 })
 
 test('a look is not cut short for a second job', () => {

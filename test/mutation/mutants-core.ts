@@ -306,8 +306,8 @@ export const BELIEF_MUTANTS: readonly Mutant[] = [
   ),
   mutantsOf('core/evolve-cluster.ts', FAILED)(
     'only what is ours is ended',
-    'if (attempt && whyUnwanted(state, attempt) === undefined)',
-    'if (false)',
+    'return isWanted ?',
+    'return false ?',
     'a job that shows itself while its machines are being stopped unseen fell to us, not to its owner',
   ),
   mutantsOf('core/evolve-launch.ts', FAILED)(

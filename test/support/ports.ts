@@ -8,19 +8,16 @@ import { choosePorts } from '../../local/ports.ts'
 const FIRST = 10_000
 const LAST = 31_000
 
-const given: number[] = []
-let before: Promise<number> = Promise.resolve(0)
+const given = new Set<number>()
 
 /** A port of the loopback that is free, and that this process was not given before. */
-export function freePort(): Promise<number> {
-  before = before.then(next, next)
-  return before
-}
-
-async function next(): Promise<number> {
+export async function freePort(): Promise<number> {
   const wish = { what: 'a test', port: randomInt(FIRST, LAST), setting: '', fixed: false }
-  const { ports, problems } = await choosePorts('127.0.0.1', { test: wish }, given)
-  if (ports.test === undefined || problems.length > 0) throw new Error(problems.join())
-  given.push(ports.test)
-  return ports.test
+  const { ports, problems } = await choosePorts('127.0.0.1', { test: wish }, [...given])
+  const port = ports.test
+  if (port === undefined || problems.length > 0) throw new Error(problems.join())
+  // Another that was asked for at the same time may have got it.
+  if (given.has(port)) return freePort()
+  given.add(port)
+  return port
 }
