@@ -33,6 +33,13 @@ const making = (atMs: number): Fact => ({ kind: 'lookedMaking', atMs })
 /** Looks that show nothing, one a minute. */
 const minutely = (fromMs: number, forMs: number): Fact[] =>
   Array.from({ length: forMs / 60_000 }, (_, index) => making(fromMs + (index + 1) * 60_000))
+const stopRefused = (atMs: number): Fact => ({
+  kind: 'clusterRefused',
+  verb: 'stop',
+  name: 'exp-1',
+  reason: 'cannot',
+  atMs,
+})
 const stopAsked = (atMs: number): Fact => ({ kind: 'clusterAsked', verb: 'stop', name: 'exp-1', atMs })
 
 /** The second run on a cluster that was up for the first. */
@@ -72,10 +79,9 @@ function played(start: Experiment, looks: (state: Experiment) => Fact['kind'], s
     if (action.kind === 'look')
       state = after(state, looks(state) === 'lookedEmpty' ? empty(nowMs) : making(nowMs))
     if (action.kind === 'cluster' && action.verb === 'stop') {
-      const { name, verb } = action
       state = stops
         ? after(state, stopAsked(nowMs), clusterSeen('STOPPED', { seenAtMs: nowMs + 1 }))
-        : after(state, { kind: 'clusterRefused', verb, name, reason: 'not supported', atMs: nowMs })
+        : after(state, stopRefused(nowMs))
     }
     nowMs = action.kind === 'wait' ? (action.untilMs ?? Infinity) : nowMs + 1
   }
@@ -123,14 +129,7 @@ test('that it cannot be stopped for a newer run is told as overdue within the ho
   while (nowMs < T + 50 * 60_000) {
     const action = decide(state, nowMs)
     if (action.kind === 'look') state = after(state, making(nowMs))
-    if (action.kind === 'cluster' && action.verb === 'stop')
-      state = after(state, {
-        kind: 'clusterRefused',
-        verb: 'stop',
-        name: 'exp-1',
-        reason: 'cannot',
-        atMs: nowMs,
-      })
+    if (action.kind === 'cluster' && action.verb === 'stop') state = after(state, stopRefused(nowMs))
     nowMs = action.kind === 'wait' ? (action.untilMs ?? Infinity) : nowMs + 1
   }
   expect(nowMs).toBeLessThan(T + 60 * 60_000)
@@ -196,16 +195,9 @@ test('actions that fail in turn are tried with pauses that grow', () => {
 
 test('where the machines cannot be stopped, looks go on also after some that failed', () => {
   const stopping = after(want(failed, 'STOPPED'), making(T + 10))
-  const refused: Fact = {
-    kind: 'clusterRefused',
-    verb: 'stop',
-    name: 'exp-1',
-    reason: 'cannot',
-    atMs: T + 20,
-  }
   const away = { action: 'look', errorKind: 'SkyPilot.unreachable', reason: 'away' }
   const blind = after(
-    after(stopping, refused),
+    after(stopping, stopRefused(T + 20)),
     { kind: 'actionFailed', ...away, atMs: T + 20_000 },
     { kind: 'actionFailed', ...away, atMs: T + 30_000 },
   )
@@ -296,14 +288,7 @@ describe('what is wanted next', () => {
     const stopping = after(want(failed, 'STOPPED'), making(T + 10))
     expect(decide(stopping, T + 10)).toMatchObject({ kind: 'cluster', verb: 'stop' })
     // What was not stopped may run: RUNNING begins nothing beside it.
-    const refused: Fact = {
-      kind: 'clusterRefused',
-      verb: 'stop',
-      name: 'exp-1',
-      reason: 'cannot',
-      atMs: T + 20,
-    }
-    const again = want(after(stopping, refused), 'RUNNING')
+    const again = want(after(stopping, stopRefused(T + 20)), 'RUNNING')
     expect(again.attempt?.progress.phase).toBe('intended')
     expect(decide(again, T + 30)).not.toMatchObject({ kind: 'launch' })
     const asleep = after(stopping, stopAsked(T + 20), clusterSeen('STOPPED', { seenAtMs: T + 21 }))
